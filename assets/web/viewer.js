@@ -1,0 +1,114 @@
+// The live viewer. Keeps up to 32 frames of the newest run in the page, so looking back costs no request.
+// A value is {run, phase, text, step, total, sigma, fraction, x0: [data URI], x: [data URI]}; frames are optional.
+const root = element.querySelector(".dv");
+const find = (selector) => root.querySelector(selector);
+const grid = find(".dv-grid"), scrub = find(".dv-scrub input"), stepText = find(".dv-step");
+const status = find(".dv-status"), live = find(".dv-live"), mark = find(".dv-mark"), fill = find(".dv-fill");
+const tab = element.closest(".task-tab");
+const KEEP = 32, SPEAK_MS = 2500;
+let frames = [], shown = -1, following = true, mode = "x0";
+let run = null, blocked = null, phase = "idle", lastStep = null, spoken = 0;
+
+function say(text, now) {
+  status.textContent = text;
+  if (now || Date.now() - spoken > SPEAK_MS) { live.textContent = text; spoken = Date.now(); }
+}
+
+function enter(next, text) {
+  const changed = next !== phase;
+  phase = next;
+  root.dataset.phase = next;
+  if (tab) tab.dataset.phase = next;
+  if (text) say(text, changed);
+  mark.hidden = !["stopped", "failed"].includes(next) || !frames.length;
+  mark.textContent = next === "failed" ? "not finished" : text || "";
+}
+
+function picture(source, title) {
+  const image = document.createElement("img");
+  image.src = source;
+  image.alt = title;
+  image.title = title;
+  image.draggable = false;
+  return image;
+}
+
+function draw() {
+  const frame = frames[shown];
+  root.classList.toggle("dv-has-frames", Boolean(frame));
+  if (!frame) { grid.replaceChildren(); return; }
+  const columns = { x0: [["x0", "Estimate"]], x: [["x", "State"]], both: [["x0", "Estimate"], ["x", "State"]] }[mode];
+  const pictures = frame.x0.flatMap((_, i) => columns.map(([key, name]) => {
+    const sample = frame.x0.length > 1 ? `, sample ${i + 1}` : "";
+    return picture(frame[key][i], `${name} after step ${frame.step} of ${frame.total}${sample}`);
+  }));
+  const count = pictures.length;
+  const across = count === 1 ? 1 : mode === "both" && count > 2 ? 4 : 2;
+  grid.style.setProperty("--across", across);
+  grid.style.setProperty("--down", Math.ceil(count / across));
+  grid.replaceChildren(...pictures);
+  const sigma = Number.isFinite(frame.sigma) ? `, noise ${frame.sigma.toFixed(frame.sigma < 10 ? 3 : 1)}` : "";
+  stepText.textContent = `Step ${frame.step} of ${frame.total}${sigma}`;
+  scrub.max = frames.length - 1;
+  scrub.value = shown;
+  scrub.disabled = frames.length < 2;
+  scrub.setAttribute("aria-valuetext", stepText.textContent);
+}
+
+function thin() {
+  const last = frames.length - 1;
+  frames = frames.filter((_, i) => i % 2 === 0 || i === last);
+}
+
+function forget() {
+  frames = []; shown = -1; following = true; lastStep = null;
+  fill.style.width = "0";
+  stepText.textContent = "No steps yet";
+  scrub.max = 0; scrub.disabled = true;
+  draw();
+}
+
+function take() {
+  const value = props.value;
+  if (!value || !value.run || value.run === blocked) return;
+  if (value.run !== run) { run = value.run; forget(); }
+  if (value.x0 && value.x0.length) {
+    if (frames.length >= KEEP) thin();
+    frames.push({ step: value.step, total: value.total, sigma: value.sigma, x0: value.x0, x: value.x });
+    if (following) shown = frames.length - 1;
+    shown = Math.min(shown, frames.length - 1);
+    draw();
+  }
+  if (value.step) lastStep = `${value.step}/${value.total}`;
+  if (value.fraction !== undefined && value.fraction !== null) fill.style.width = `${100 * value.fraction}%`;
+  enter(value.phase, value.text);
+}
+
+function busy() { return ["starting", "waiting", "working"].includes(phase); }
+
+for (const button of root.querySelectorAll(".dv-modes button")) {
+  button.addEventListener("click", () => {
+    mode = button.dataset.mode;
+    root.dataset.mode = mode;
+    for (const other of root.querySelectorAll(".dv-modes button")) other.setAttribute("aria-pressed", other === button);
+    draw();
+  });
+}
+scrub.addEventListener("input", () => {
+  shown = Number(scrub.value);
+  following = shown === frames.length - 1;
+  draw();
+});
+
+if (tab) {
+  tab.addEventListener("diffuscope:run", () => { if (!busy()) enter("starting", "Sending the picture."); });
+  tab.addEventListener("diffuscope:stop", () => {
+    if (!busy()) return;
+    blocked = run;
+    enter("stopped", lastStep ? `stopped at ${lastStep}` : "stopped before the first step");
+  });
+  tab.addEventListener("diffuscope:failed", () => {
+    if (busy()) enter("failed", "The run could not start. The program may be busy or out of reach; please try again.");
+  });
+}
+watch("value", take);

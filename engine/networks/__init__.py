@@ -1,0 +1,24 @@
+"""Slim networks, built by name so that a model card can say which one it holds."""
+
+from torch import nn
+
+from engine.networks.bases import GaussianUNet, ResidualUNet
+from engine.networks.wavelet_unet import WaveletUNet
+
+_KINDS: dict[str, type[nn.Module]] = {"wavelet_unet": WaveletUNet, "residual_unet": ResidualUNet,
+                                     "gaussian_unet": GaussianUNet}
+
+
+def build(kind: str, **options) -> nn.Module:
+    """A new network with random weights. kind: a name of `kinds()`; options: its constructor's arguments."""
+    return _KINDS[kind](**options)
+
+
+def kinds() -> tuple[str, ...]:
+    """Names that `build` knows."""
+    return tuple(_KINDS)
+
+
+def parameter_count(network: nn.Module) -> int:
+    """Number of trainable numbers."""
+    return sum(p.numel() for p in network.parameters())

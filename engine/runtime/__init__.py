@@ -1,0 +1,1 @@
+"""Where runs live: limits, device and precision, batches shared between runs, execution."""

@@ -1,0 +1,127 @@
+"""What a task is: data about itself and one generator. Page, API, command line and tests are made from this."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+
+from engine.errors import InputError
+from engine.recipe import Recipe
+from engine.step import Step
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One setting of a task beyond solver, steps, spacing, guidance, seed and samples."""
+
+    name: str
+    label: str
+    help: str
+    default: float | int | str | bool
+    choices: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
+    minimum: float | None = None
+    maximum: float | None = None
+    step: float | None = None
+    unit: str = ""
+    advanced: bool = False
+
+
+@dataclass(frozen=True)
+class InputSpec:
+    """One thing that a person gives. kind: "picture" or "mask" (others come with later tasks)."""
+
+    name: str
+    label: str
+    kind: str
+    help: str
+    required: bool = True
+
+
+@dataclass(frozen=True)
+class Example:
+    """A ready-made case: `make()` gives the inputs, options override the defaults."""
+
+    title: str
+    make: Any
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Array:
+    """Numbers with named axes and a unit. Pictures are (sample, y, x, channel) uint8."""
+
+    values: np.ndarray
+    axes: tuple[str, ...]
+    unit: str = ""
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a finished run gives. arrays: "samples" always; "mean", "spread", "input", "reference" where they exist."""
+
+    arrays: Mapping[str, Array]
+    metrics: Mapping[str, float]
+    recipe: Recipe
+    notes: tuple[str, ...] = ()
+
+
+class Task(Protocol):
+    """Inputs in, `Step`s out, a `Result` last. Stopping is closing the generator."""
+
+    name: str
+    title: str
+    summary: str
+    warning: str
+    models: tuple[str, ...]
+    inputs: tuple[InputSpec, ...]
+    settings: tuple[Setting, ...]
+    examples: tuple[Example, ...]
+    defaults: Recipe
+    guidance_range: tuple[float, float]
+    steps_range: tuple[int, int]
+    samples_range: tuple[int, int]
+
+    def run(self, inputs: Mapping[str, Any], recipe: Recipe) -> Iterator[Step | Result]:
+        """Yield a Step per solver step; x0 is displayable, (B, 3, H, W) in [-1, 1]; yield the Result last."""
+
+    def solvers(self, options: Mapping[str, Any]) -> tuple[str, ...]:
+        """Names of the solvers that work with these options."""
+
+    def calls(self, recipe: Recipe) -> int:
+        """Network calls that the run will make (a guided pair counts as one)."""
+
+    def evaluate(self, data: str, limit: int | None = None) -> list[dict[str, Any]]:
+        """Rows of our result, the baselines and the time, measured in one run on the folder `data`."""
+
+
+def check(task: Task, recipe: Recipe) -> Recipe:
+    """The recipe, proven to be runnable by the task. Raises InputError naming the field and its allowed range."""
+    _within("steps", recipe.steps, *task.steps_range)
+    _within("guidance", recipe.guidance, *task.guidance_range)
+    _within("samples", recipe.samples, *task.samples_range)
+    known = {s.name: s for s in task.settings}
+    for name, value in recipe.options.items():
+        if name in known:
+            _check_setting(known[name], value)
+    names = task.solvers(recipe.options)
+    if recipe.solver not in names:
+        raise InputError(f"{task.title} cannot run the solver {recipe.solver[:40]!r} with these settings.",
+                         fix="Choose one of " + ", ".join(names) + ".", field="solver")
+    return recipe
+
+
+def _within(name: str, value: float, low: float, high: float) -> None:
+    if not low <= value <= high:
+        raise InputError(f"{name} is {value:g}.", f"It must be from {low:g} to {high:g}.", field=name)
+
+
+def _check_setting(setting: Setting, value: Any) -> None:
+    if setting.choices and value not in setting.choices:
+        raise InputError(f"{setting.label} is {str(value)[:40]!r}.", fix="Choose one of " + ", ".join(setting.choices) + ".",
+                         field=setting.name)
+    if setting.minimum is not None:
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not np.isfinite(value):
+            raise InputError(f"{setting.label} is {str(value)[:40]!r}.", "It must be a number.", field=setting.name)
+        _within(setting.name, value, setting.minimum, setting.maximum)

@@ -1,0 +1,129 @@
+"""The ways from a square with a hole to its filling: each is one solver run (or two) and yields its steps."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, Protocol
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from engine import grids, guidance, steering
+from engine.denoisers import residual_shift
+from engine.models.model import Model
+from engine.recipe import Recipe
+from engine.rng import Rng
+from engine.step import Step
+from engine.steering.operators import Inpaint
+from engine.tasks import pictures
+from engine.tasks.inpainting.fill import smooth_fill
+
+CLASSES = ("daisy", "dandelion", "rose", "sunflower", "tulip")
+FACTOR = 4
+UPSAMPLER_STEPS = 8
+
+
+class Path(Protocol):
+    """model: the one the recipe names. size: the side of the squares that it works on, in pixels."""
+
+    model: Model
+    size: int
+
+    def steps(self, clean: Tensor, known: Tensor, rng: Rng) -> Iterator[Step]:
+        """clean (B, 3, size, size) in [-1, 1], 0 where unknown; known (B, 1, size, size) of 0 and 1. The last x counts."""
+
+
+def condition(picture: Tensor, known: Tensor) -> Tensor:
+    """What the mask-conditioned model is told: the smooth fill and the hole, (B, 4, H, W)."""
+    return torch.cat((smooth_fill(picture, known), 1 - 2 * known), dim=1)
+
+
+def enlarged(coarse: Tensor) -> Tensor:
+    """What the upsampler is told: the coarse picture, four times as large, bicubic."""
+    return F.interpolate(coarse, scale_factor=FACTOR, mode="bicubic", align_corners=False).clamp(-1, 1)
+
+
+@dataclass
+class General:
+    """Any solver on the mask-conditioned model, whose residual schedule starts from the smooth fill."""
+
+    model: Model
+    recipe: Recipe
+
+    @property
+    def size(self) -> int:
+        return self.model.card.resolution_px
+
+    def steps(self, clean: Tensor, known: Tensor, rng: Rng) -> Iterator[Step]:
+        cond, schedule = condition(clean, known), self.model.schedule
+        denoise = guidance.clipped(partial(self.model.denoiser, cond=cond))
+        start = rng.normal_like(clean) * schedule(schedule.start)[1]
+        for step in pictures.solve(self.recipe, denoise, start, schedule, rng):
+            yield replace(step, x=step.x + residual_shift(cond[:, :3], step.t, schedule))
+
+
+@dataclass
+class Steered:
+    """A sampler of `engine.steering` with any unconditional picture model as the prior."""
+
+    model: Model
+    recipe: Recipe
+    method: str
+    options: dict[str, Any]
+    label: int | None = None
+
+    @property
+    def size(self) -> int:
+        return self.model.card.resolution_px
+
+    def steps(self, clean: Tensor, known: Tensor, rng: Rng) -> Iterator[Step]:
+        schedule = self.model.schedule
+        times = grids.make(self.recipe.spacing, schedule, self.recipe.steps)
+        start = rng.normal_like(clean) * schedule(schedule.start)[1]
+        yield from steering.steer(self.method, guidance.clipped(self._denoiser()), start, times, schedule,
+                                  y=clean * known, operator=Inpaint(known > 0), rng=rng, **self.options)
+
+    def _denoiser(self):
+        classes = len(self.model.card.classes)
+        if not classes:
+            return self.model.denoiser
+        none = torch.tensor([classes])
+        told = none if self.label is None else torch.tensor([self.label])
+        weight = 1.0 if self.label is None else self.recipe.guidance
+        return guidance.classifier_free(self.model.denoiser, {"label": told}, {"label": none}, weight)
+
+
+@dataclass
+class Cascade:
+    """The flowers prior at 32 px, steered by the cells that are wholly known, then the upsampler, steered by the pixels."""
+
+    model: Model
+    upsampler: Model
+    recipe: Recipe
+    method: str
+    options: dict[str, Any]
+    label: int | None = None
+
+    @property
+    def size(self) -> int:
+        return self.model.card.resolution_px * FACTOR
+
+    def steps(self, clean: Tensor, known: Tensor, rng: Rng) -> Iterator[Step]:
+        coarse = Steered(self.model, self.recipe, self.method, self.options, self.label)
+        few_known = (F.avg_pool2d(known, FACTOR) == 1).float()
+        few = F.avg_pool2d(clean, FACTOR) * few_known
+        step = None
+        for step in coarse.steps(few, few_known, rng):
+            yield replace(step, total=step.total + UPSAMPLER_STEPS, x=enlarged(step.x), x0=enlarged(step.x0))
+        before = step.total
+        cond = enlarged(torch.where(few_known > 0, few, step.x.clamp(-1, 1)))
+        schedule = self.upsampler.schedule
+        times = grids.make("uniform", schedule, UPSAMPLER_STEPS)
+        start = rng.normal_like(clean) * schedule(schedule.start)[1]
+        denoise = guidance.clipped(partial(self.upsampler.denoiser, cond=cond))
+        fine = steering.steer("replacement", denoise, start, times, schedule, y=clean * known,
+                              operator=Inpaint(known > 0), rng=rng)
+        for step in fine:
+            yield replace(step, index=step.index + before, total=step.total + before, nfe=step.nfe + before,
+                          x=step.x + residual_shift(cond, step.t, schedule))

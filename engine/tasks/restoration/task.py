@@ -1,0 +1,134 @@
+"""Restoration: a trained residual-noise diffusion model takes noise, blur, rain, haze ... out of a picture."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+
+from engine import denoisers, guidance, models, schedules, tiles
+from engine.io.pictures import Picture, to_pixels
+from engine.recipe import Recipe
+from engine.rng import Rng
+from engine.solvers import catalogue, row
+from engine.step import Step
+from engine.tasks import base, pictures
+from engine.tasks.base import Example, InputSpec, Result, Setting
+from engine.tasks.restoration.degradations import DEGRADATIONS, NAMES, degrade
+
+MODEL = "restoration"
+AUTO = "auto"
+
+
+def _example(loader: str):
+    def make() -> dict[str, Picture]:
+        from skimage import data, transform
+
+        picture = getattr(data, loader)()[..., :3]
+        scale = 320 / max(picture.shape[:2])
+        shape = tuple(round(side * scale) for side in picture.shape[:2])
+        return {"picture": Picture(np.uint8(transform.resize(picture, shape, anti_aliasing=True) * 255 + 0.5))}
+
+    return make
+
+
+class Restoration:
+    """Resfusion (Shi et al., NeurIPS 2024) on a shifted schedule, so that every solver of the catalogue can run it.
+
+    The state is y = x_t - (1 - a) degraded; it starts as pure noise at t = 1 and ends as the clean picture. One network
+    knows all degradations by label; the label "none" stands for "find out", and guidance moves between the two.
+    """
+
+    name = "restoration"
+    title = "Restoration"
+    summary = "Takes noise, blur, JPEG artefacts, darkness, rain, drops, shadow or haze out of a photograph."
+    warning = "Restored detail is plausible, not measured. Research use, not for diagnosis."
+    models = (MODEL,)
+    inputs = (InputSpec("picture", "Picture", "picture", "A photograph of any size up to the limit."),)
+    settings = (
+        Setting("degradation", "What is wrong", "What the model is told. \"Find out\" tells it nothing.", AUTO,
+                (AUTO, *NAMES), ("Find out", *(d.title for d in DEGRADATIONS))),
+        Setting("play", "Damage a clean picture first",
+                "Applies what is chosen above to the picture, so that the result can be compared with the truth.", False),
+        Setting("strength", "Strength of the damage", "0 is barely visible, 1 is severe.", 0.5, minimum=0.0, maximum=1.0,
+                step=0.05),
+    )
+    examples = (
+        Example("Noisy cat", _example("chelsea"), {"degradation": "noise", "play": True, "strength": 0.5}),
+        Example("Coffee in the rain", _example("coffee"), {"degradation": "rain", "play": True, "strength": 0.5}),
+        Example("Dark portrait", _example("astronaut"), {"degradation": "lowlight", "play": True, "strength": 0.5}),
+        Example("Hazy rocket", _example("rocket"), {"degradation": "haze", "play": True, "strength": 0.5}),
+    )
+    defaults = Recipe(task="restoration", model=MODEL, solver="ddim", steps=5, spacing="uniform", guidance=1.0,
+                      options={"degradation": "noise", "play": True, "strength": 0.5})
+    guidance_range = (0.0, 3.0)
+    steps_range = (1, 100)
+    samples_range = (1, 8)
+
+    def relevant(self, options: Mapping[str, Any]) -> tuple[str, ...]:
+        """Names of the settings that have an effect: nothing can be applied while the damage is unknown."""
+        if options.get("degradation", AUTO) == AUTO:
+            return ("degradation",)
+        return ("degradation", "play", "strength") if options.get("play") else ("degradation", "play")
+
+    def solvers(self, options: Mapping[str, Any]) -> tuple[str, ...]:
+        """Every solver of the catalogue runs on the residual schedule."""
+        return tuple(entry.name for entry in catalogue())
+
+    def calls(self, recipe: Recipe) -> int:
+        """Network calls of a picture that fits in one tile."""
+        return row(recipe.solver).calls(recipe.steps)
+
+    def run(self, inputs: Mapping[str, Any], recipe: Recipe) -> Iterator[Step | Result]:
+        """Yield the steps and at last a Result with arrays input, samples, and mean, spread, reference where known.
+
+        inputs: "picture", a `Picture`. The steps' x and x0 are pictures (B, 3, H, W). Raises InputError.
+        """
+        recipe = base.check(self, recipe)
+        given: Picture = inputs["picture"]
+        pictures.fits(recipe.samples, given.size)
+        options = {setting.name: setting.default for setting in self.settings} | dict(recipe.options)
+        kind, known = options["degradation"], options["degradation"] != AUTO
+        played = bool(options["play"]) and known
+        bad = given
+        if played:
+            damaged = degrade(kind, given.pixels.astype(np.float32) / 255, float(options["strength"]), recipe.seed)
+            bad = Picture(np.uint8(damaged * 255 + 0.5))
+
+        model = models.load(recipe.model or MODEL)
+        schedule = model.schedule
+        degraded = bad.tensor().expand(recipe.samples, -1, -1, -1)
+        none = torch.tensor([len(NAMES)])
+        told = torch.tensor([NAMES.index(kind)]) if known else none
+        guided = guidance.classifier_free(tiles.tiled(model.denoiser), {"label": told}, {"label": none},
+                                          recipe.guidance if known else 1.0)
+
+        def denoise(x, t):
+            return guided(x, t, cond=degraded)
+
+        rng = Rng(recipe.seed, recipe.samples)
+        start = rng.normal_like(degraded) * schedule(schedule.start)[1]
+        step = None
+        for step in pictures.solve(recipe, guidance.clipped(denoise), start, schedule, rng):
+            yield replace(step, x=step.x + denoisers.residual_shift(degraded, step.t, schedule))
+        others = {"input": bad.pixels} | ({"reference": given.pixels} if played else {})
+        found = pictures.arrays(to_pixels(step.x), **others)
+        measured = pictures.scores(found, given.pixels, bad.pixels) if played else {}
+        yield Result(found, measured, pictures.completed(recipe, model, given.size), given.notes)
+
+    def evaluate(self, data: str, limit: int | None = None) -> list[dict[str, Any]]:
+        """Rows per degradation and method: input, classical methods, ours; strength 0.5, five steps."""
+        from engine.tasks.restoration import evaluate
+
+        def restore(degraded: np.ndarray, degradation: str, samples: int, seed: int) -> np.ndarray:
+            recipe = self.defaults.replace(samples=samples, seed=seed,
+                                           options={"degradation": degradation, "play": False})
+            with torch.no_grad():
+                *_, result = self.run({"picture": Picture(degraded)}, recipe)
+            return result.arrays["samples"].values
+
+        return evaluate.evaluate(restore, evaluate.pictures_of(data, limit))
+
+
+TASK = Restoration()

@@ -1,0 +1,35 @@
+"""Training: one loop, one description (`Spec`) per model; the descriptions live with the tasks."""
+
+import importlib
+from pathlib import Path
+
+from engine.errors import InputError
+
+# Which task's folder describes which model.
+_HOMES = {"restoration": "restoration", "inpainting": "inpainting", "flowers": "inpainting",
+          "flowers_x4": "inpainting"}
+
+
+def names() -> tuple[str, ...]:
+    """Models that can be trained."""
+    return tuple(_HOMES)
+
+
+def train(task: str, data: str, minutes: float, resume: bool = False, folder: str | Path | None = None):
+    """Train one of `names()` on the pictures under `data`; returns the model's card.
+
+    folder: where weights, card and checkpoint go (default: ~/.cache/diffuscope/training/NAME).
+    Raises InputError for an unknown name, a bad budget, or missing pictures.
+    """
+    from engine.training.loop import fit
+
+    if task not in _HOMES:
+        raise InputError(f"There is nothing to train named {task[:40]!r}.", fix="Choose one of " + ", ".join(_HOMES) + ".",
+                         field="task")
+    if not 0 < minutes <= 100_000:
+        raise InputError(f"The budget is {minutes:g} minutes.", "It must be more than 0 and at most 100000.",
+                         field="minutes")
+    home = importlib.import_module(f"engine.tasks.{_HOMES[task]}.training")
+    spec = home.specs(Path(data))[task]
+    target = Path(folder) if folder else Path.home() / ".cache" / "diffuscope" / "training" / task
+    return fit(spec, minutes, target, resume)

@@ -1,0 +1,57 @@
+"""Training targets: the network's regression problem for each prediction type."""
+
+import torch
+from torch import Tensor, nn
+
+from engine.networks.bases import RESIDUAL_SPREAD, residual_base
+from engine.training.spec import Batch
+
+
+def loss(network: nn.Module, batch: Batch, schedule, prediction: str, generator: torch.Generator) -> Tensor:
+    """Mean squared error of the network's prediction at random times, weighted as the prediction type needs.
+
+    prediction: "v" (v = alpha eps - sigma x0, time-uniform) or "resnoise" (Resfusion's target, see `_resnoise`).
+    """
+    return {"v": _velocity, "resnoise": _resnoise}[prediction](network, batch, schedule, generator)
+
+
+def _times(count: int, low: float, high: float, generator: torch.Generator) -> Tensor:
+    """Uniform times, stratified over the batch: every batch covers the whole range."""
+    strata = (torch.arange(count) + torch.rand(count, generator=generator)) / count
+    return low + (high - low) * strata[torch.randperm(count, generator=generator)]
+
+
+def _columns(*values: Tensor) -> tuple[Tensor, ...]:
+    return tuple(v.float()[:, None, None, None] for v in values)
+
+
+def _mean(error: Tensor, weight: Tensor | None) -> Tensor:
+    return error.mean() if weight is None else (error * weight).sum() / (weight.sum() * error.shape[1])
+
+
+def _velocity(network, batch, schedule, generator):
+    t = _times(len(batch.x0), schedule.t_min, schedule.t_max, generator)
+    alpha, sigma = _columns(*schedule(t))
+    eps = torch.randn(batch.x0.shape, generator=generator)
+    predicted = network(alpha * batch.x0 + sigma * eps, t, label=batch.label, cond=batch.cond)
+    return _mean((predicted.float() - (alpha * eps - sigma * batch.x0)).square(), batch.weight)
+
+
+def _resnoise(network, batch, schedule, generator):
+    """Resfusion (Shi et al., NeurIPS 2024), continuous limit: resnoise = eps + (sigma / 2) (degraded - clean).
+
+    One sample in five sits at t = 1, where every run starts. The error is counted in units of what the linear base
+    leaves over, times the share (1/4 to 1) that it has in the clean picture, so that nearly clean states do not dominate.
+    """
+    count = len(batch.x0)
+    t = _times(count, 0.02, 1.0, generator)
+    t[: count // 5] = 1.0
+    alpha, sigma = _columns(*schedule(t))
+    kept, = _columns(schedule.retained(t))
+    degraded, eps = batch.cond[:, :3], torch.randn(batch.x0.shape, generator=generator)
+    x_t = alpha * batch.x0 + (1 - kept) * degraded + sigma * eps
+    predicted = network(x_t, t, label=batch.label, cond=batch.cond)
+    target = eps + sigma / 2 * (degraded - batch.x0)
+    _, left = residual_base(eps, alpha, sigma, RESIDUAL_SPREAD)
+    in_picture = (sigma * left / (alpha + sigma.square() / 2) / RESIDUAL_SPREAD).square()
+    return _mean(in_picture.clamp(0.25, 1.0) * ((predicted.float() - target) / left).square(), batch.weight)

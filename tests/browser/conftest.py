@@ -1,0 +1,112 @@
+"""A server and a Chromium for the browser tests. Without a Chromium they are skipped, except in CI, where they fail."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).resolve().parent
+FLAGS = ["--no-sandbox", "--disable-gpu"]
+
+
+@dataclass
+class Server:
+    """Where the page is, and the file in which the fake tasks write what they do."""
+
+    url: str
+    trace: Path
+
+    def count(self, line: str) -> int:
+        """How often a fake task has written this line, such as "restoration closed"."""
+        return self.trace.read_text().splitlines().count(line) if self.trace.exists() else 0
+
+
+@dataclass
+class Watched:
+    """An open page and all that should not happen on it."""
+
+    page: object
+    outside: list[str] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+    requests: list[str] = field(default_factory=list)
+
+
+@contextmanager
+def serving(*arguments: str) -> Iterator[str]:
+    """The address of a page served by another process."""
+    process = subprocess.Popen([sys.executable, str(HERE / "serve.py"), *arguments], stdin=subprocess.PIPE,
+                               stdout=subprocess.PIPE, text=True)
+    try:
+        url = process.stdout.readline().strip()
+        assert url.startswith("http"), "the server did not start"
+        yield url
+    finally:
+        process.stdin.close()
+        try:
+            process.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    trace = tmp_path_factory.mktemp("trace") / "trace.txt"
+    with serving(str(trace)) as url:
+        yield Server(url, trace)
+
+
+@pytest.fixture(scope="session")
+def real_server() -> Iterator[str]:
+    with serving() as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def chromium():
+    path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if path is None:
+        if os.environ.get("CI"):
+            pytest.fail("CI needs a Chromium for the browser tests; install the package chromium.")
+        pytest.skip("no Chromium on this machine")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as play:
+        browser = play.chromium.launch(executable_path=path, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def open_page(chromium, server):
+    """Opens pages that are watched, and closes them after the test."""
+    contexts = []
+
+    def opened(url: str = server.url, width: int = 1280, height: int = 900, scheme: str = "light", context=None) -> Watched:
+        if context is None:
+            context = chromium.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)
+            contexts.append(context)
+        watched = Watched(context.new_page())
+        page = watched.page
+        page.on("console", lambda line: watched.errors.append(line.text) if line.type == "error" else None)
+        page.on("pageerror", lambda error: watched.errors.append(str(error)))
+        page.on("request", lambda request: _note(watched, request.url, url))
+        page.goto(url)
+        page.locator(".run-button").first.wait_for()
+        page.locator(".pic[data-state]").first.wait_for()
+        return watched
+
+    yield opened
+    for context in contexts:
+        context.close()
+
+
+def _note(watched: Watched, target: str, home: str) -> None:
+    watched.requests.append(target)
+    if not target.startswith((home.rstrip("/"), "data:", "blob:")):
+        watched.outside.append(target)

@@ -1,0 +1,133 @@
+"""A task without weights: the closed-form denoiser of a Gaussian law, so that the page can be tested in seconds."""
+
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from engine import grids, schedules
+from engine.io.pictures import Picture, to_pixels
+from engine.recipe import Recipe
+from engine.rng import Rng
+from engine.solvers import row, solve
+from engine.step import Step
+from engine.tasks.base import Array, Example, InputSpec, Result, Setting
+
+SIDE_PX = 64
+
+
+def stripes(side_px: int = SIDE_PX) -> np.ndarray:
+    """A colourful picture, (side, side, 3) uint8."""
+    y, x = np.mgrid[:side_px, :side_px] / side_px
+    picture = np.stack([x, y, 0.5 + 0.5 * np.sin(20 * x + 9 * y)], -1)
+    return (255 * picture).astype(np.uint8)
+
+
+@dataclass
+class FakeTask:
+    """Samples from N(picture, 0.1^2): every run ends near the given picture. With a mask only inside it.
+
+    delay_s: how long each network call takes. trace: a file that gets a line for each network call and each ended run.
+    """
+
+    name: str = "restoration"
+    title: str = "Restoration"
+    paints: bool = False
+    delay_s: float = 0.0
+    summary: str = "Repairs a picture with the exact denoiser of a Gaussian law."
+    warning: str = ""
+    models: tuple[str, ...] = ()
+    guidance_range: tuple[float, float] = (0.0, 10.0)
+    steps_range: tuple[int, int] = (1, 200)
+    samples_range: tuple[int, int] = (1, 8)
+    trace: Path | None = None
+
+    @property
+    def inputs(self) -> tuple[InputSpec, ...]:
+        picture = InputSpec("picture", "Picture", "picture", "The picture to repair.")
+        mask = InputSpec("mask", "Mask", "mask", "The area to fill.")
+        return (picture, mask) if self.paints else (picture,)
+
+    settings = (Setting("damage", "Damage", "What is wrong with the picture.", "auto", ("auto", "noise", "blur"),
+                        ("Find out", "Noise", "Blur")),
+                Setting("strength", "Strength", "Of the damage.", 0.5, minimum=0.0, maximum=1.0, step=0.05),
+                Setting("fine", "Fine detail", "Keep more.", True, advanced=True))
+
+    @property
+    def examples(self) -> tuple[Example, ...]:
+        def make() -> dict[str, Any]:
+            inputs: dict[str, Any] = {"picture": Picture(stripes())}
+            if self.paints:
+                inputs["mask"] = np.zeros((SIDE_PX, SIDE_PX), bool)
+                inputs["mask"][20:44, 24:40] = True
+            return inputs
+
+        def other() -> dict[str, Any]:
+            return make() | {"picture": Picture(np.ascontiguousarray(stripes()[::-1]))}
+
+        return Example("Stripes", make), Example("Upside down", other, {"damage": "noise"})
+
+    @property
+    def defaults(self) -> Recipe:
+        return Recipe(task=self.name, solver="dpmpp_2m", steps=20, options={"damage": "auto", "strength": 0.5})
+
+    def relevant(self, options: Mapping[str, Any]) -> tuple[str, ...]:
+        """Strength has no effect when the damage is found automatically."""
+        return ("damage", "fine") if options["damage"] == "auto" else ("damage", "strength", "fine")
+
+    def solvers(self, options: Mapping[str, Any]) -> tuple[str, ...]:
+        """All for VP schedules, but blur leaves out DDPM."""
+        return tuple(name for name in ("ddpm", "ddim", "heun", "spndm", "dpmpp_2m", "unipc_2")
+                     if options.get("damage") != "blur" or name != "ddpm")
+
+    def calls(self, recipe: Recipe) -> int:
+        """Network calls of a run."""
+        return row(recipe.solver).calls(recipe.steps)
+
+    def run(self, inputs: Mapping[str, Any], recipe: Recipe) -> Iterator[Step | Result]:
+        """Solve from noise with the exact denoiser."""
+        mean = inputs["picture"].tensor()
+        schedule = schedules.cosine()
+        rng = Rng(recipe.seed, recipe.samples)
+
+        def denoise(x: torch.Tensor, t: Any, **_: Any) -> torch.Tensor:
+            self._say("call")
+            time.sleep(self.delay_s)
+            alpha, sigma = (torch.as_tensor(v, dtype=torch.float32).reshape(-1, 1, 1, 1) for v in schedule(t))
+            gain = alpha * 0.01 / (alpha**2 * 0.01 + sigma**2)
+            return mean + gain * (x - alpha * mean)
+
+        times = grids.make(recipe.spacing, schedule, recipe.steps)
+        options = {o.name: recipe.options[o.name] for o in row(recipe.solver).options if o.name in recipe.options}
+        step = None
+        try:
+            for step in solve(recipe.solver, denoise, rng.normal(*mean.shape[1:]), times, schedule, rng=rng, **options):
+                yield step
+            yield self._result(inputs, to_pixels(step.x0), recipe)
+        finally:
+            self._say("closed")
+
+    def _say(self, word: str) -> None:
+        if self.trace is not None:
+            with self.trace.open("a") as file:
+                file.write(f"{self.name} {word}\n")
+
+    def _result(self, inputs: Mapping[str, Any], samples: np.ndarray, recipe: Recipe) -> Result:
+        picture, axes = inputs["picture"].pixels, ("sample", "y", "x", "channel")
+        if "mask" in inputs:
+            samples = np.where(inputs["mask"][None, ..., None], samples, picture)
+        arrays = {"samples": Array(samples, axes), "input": Array(picture, axes[1:])}
+        if recipe.samples > 1:
+            arrays["mean"] = Array(samples.mean(0).round().astype(np.uint8), axes[1:])
+            arrays["spread"] = Array(samples.std(0).mean(-1), axes[1:3], "8-bit levels")
+        error = np.mean((samples[0].astype(float) - picture) ** 2)
+        return Result(arrays, {"PSNR of the result (dB)": float(10 * np.log10(255**2 / max(error, 1e-9)))}, recipe,
+                      ("This is a test double.",))
+
+    def evaluate(self, data: str, limit: int | None = None) -> list[dict[str, Any]]:
+        """Nothing to measure."""
+        return []

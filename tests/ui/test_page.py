@@ -1,0 +1,85 @@
+"""The served page without a browser: endpoints for programs, limits, what is private."""
+
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+from gradio_client import Client, handle_file
+from PIL import Image
+
+from engine.recipe import Recipe
+from tests.ui.fake_task import SIDE_PX, FakeTask, stripes
+from ui import page
+
+
+@pytest.fixture(scope="module")
+def url():
+    demo = page.build([FakeTask(name="inpainting", title="Inpainting", paints=True), FakeTask()])
+    _, address, _ = demo.launch(prevent_thread_lock=True, quiet=True, server_name="127.0.0.1", **page.serving())
+    yield address
+    demo.close()
+
+
+@pytest.fixture(scope="module")
+def client(url):
+    return Client(url, verbose=False)
+
+
+@pytest.fixture
+def picture(tmp_path):
+    Image.fromarray(stripes()).save(tmp_path / "in.png")
+    return handle_file(str(tmp_path / "in.png"))
+
+
+@pytest.fixture
+def mask(tmp_path):
+    image = Image.new("L", (SIDE_PX, SIDE_PX))
+    image.paste(255, (10, 10, 30, 30))
+    image.save(tmp_path / "mask.png")
+    return handle_file(str(tmp_path / "mask.png"))
+
+
+def test_only_the_tasks_are_public(client):
+    assert sorted(client.view_api(return_format="dict")["named_endpoints"]) == ["/inpainting", "/restoration"]
+
+
+def test_restoration_by_a_program(client, picture):
+    answer = client.predict(picture=picture, solver="ddim", steps=5, seed=3, options={"eta": 0.5}, api_name="/restoration")
+    recipe, _ = Recipe.read(answer["recipe"])
+    assert (recipe.solver, recipe.steps, recipe.seed, recipe.options["eta"]) == ("ddim", 5, 3, 0.5)
+    assert answer["metrics"]["PSNR of the result (dB)"] > 15
+    again = client.predict(picture=picture, solver="ddim", steps=5, seed=3, options={"eta": 0.5}, api_name="/restoration")
+    assert [Path(file).name for file in again["files"]] == [Path(file).name for file in answer["files"]]
+    assert [Path(file).read_bytes() for file in again["files"]] == [Path(file).read_bytes() for file in answer["files"]]
+
+
+def test_inpainting_by_a_program_keeps_the_known_pixels(client, picture, mask):
+    answer = client.predict(picture=picture, mask=mask, steps=4, api_name="/inpainting")
+    path = next(file for file in answer["files"] if "samples" in file)
+    with Image.open(path) as result:
+        pixels = stripes()
+        difference = (pixels != np.asarray(result)).any(-1)
+    assert not difference[:10].any() and difference[10:30, 10:30].any()
+
+
+@pytest.mark.parametrize(("change", "words"), [
+    ({"steps": 0}, "steps is 0"), ({"solver": "nothing"}, "no solver named"), ({"guidance": 1e9}, "guidance"),
+    ({"seed": -1}, "seed"), ({"options": {"eta": 9}, "solver": "ddim"}, "from 0 to 1"), ({"options": {"x": 1}}, "no option"),
+    ({"picture": None}, "missing"), ({"damage": "rust"}, "Choose one of"), ({"damage": "<script>"}, "damage")])
+def test_bad_requests_are_answered_in_words(client, picture, change, words):
+    with pytest.raises(Exception, match=words) as caught:
+        client.predict(**({"picture": picture} | change), api_name="/restoration")
+    assert "Traceback" not in str(caught.value)
+
+
+def test_a_foreign_path_is_not_read(url):
+    body = {"data": [{"path": "/etc/passwd", "meta": {"_type": "gradio.FileData"}}]}
+    event = httpx.post(f"{url}gradio_api/call/restoration", json=body).json()["event_id"]
+    answer = httpx.get(f"{url}gradio_api/call/restoration/{event}", timeout=20).text
+    assert "event: error" in answer and "root:" not in answer
+
+
+def test_large_requests_are_refused(url):
+    big = "x" * (page.REQUEST_BYTES + 1)
+    assert httpx.post(f"{url}gradio_api/call/restoration", json={"data": [big]}).status_code == 413

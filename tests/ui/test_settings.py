@@ -1,0 +1,85 @@
+import pytest
+from hypothesis import given, settings as checks, strategies as st
+
+from engine.errors import InputError
+from engine.solvers import row
+from tests.ui.fake_task import FakeTask
+from ui import settings
+
+TASK = FakeTask()
+
+
+def test_defaults_are_a_runnable_recipe_and_come_back():
+    values = settings.defaults(TASK)
+    recipe = settings.recipe(TASK, values)
+    assert (recipe.solver, recipe.steps, recipe.task) == ("dpmpp_2m", 20, "restoration")
+    assert settings.from_recipe(TASK, recipe) | {"random": False} == values
+
+
+@given(steps=st.integers(1, 200), seed=st.integers(0, 2**53 - 1), guidance=st.floats(0, 10), samples=st.integers(1, 8),
+       solver=st.sampled_from(["ddim", "heun", "unipc_2"]), strength=st.floats(0, 1))
+@checks(max_examples=40, deadline=None)
+def test_recipe_and_values_are_inverse(steps, seed, guidance, samples, solver, strength):
+    values = settings.adapted(TASK, settings.defaults(TASK) | {
+        "steps": steps, "seed": seed, "guidance": guidance, "samples": samples, "solver": solver,
+        "task.damage": "noise", "task.strength": strength})
+    recipe = settings.recipe(TASK, values)
+    assert settings.recipe(TASK, settings.from_recipe(TASK, recipe)) == recipe
+
+
+def test_settings_without_effect_are_hidden():
+    values = settings.defaults(TASK)
+    assert "task.strength" not in settings.shown(TASK, values)
+    assert "task.strength" in settings.shown(TASK, values | {"task.damage": "noise"})
+    assert "solver.eta" not in settings.shown(TASK, values)
+    assert {"solver.eta", "spacing"} <= settings.shown(TASK, values | {"solver": "ddim"})
+    assert "spacing" not in settings.shown(TASK, values | {"solver": "spndm"})
+    assert "guidance" not in settings.shown(FakeTask(guidance_range=(1.0, 1.0)), values)
+
+
+def test_a_change_brings_a_solver_and_a_spacing_that_fit():
+    values = settings.adapted(TASK, settings.defaults(TASK) | {"solver": "ddpm", "task.damage": "blur"})
+    assert values["solver"] == "dpmpp_2m"
+    values = settings.adapted(TASK, settings.defaults(TASK) | {"solver": "spndm", "spacing": "karras"})
+    assert values["spacing"] == "uniform"
+    values = settings.adapted(TASK, values | {"solver": "unipc_2", "solver.variant": "midpoint"})
+    assert values["solver.variant"] == "bh2"
+
+
+@pytest.mark.parametrize(("change", "field"), [
+    ({"steps": 0}, "steps"), ({"steps": 2.5}, "steps"), ({"steps": 10**9}, "steps"), ({"steps": "20"}, "steps"),
+    ({"steps": None}, "steps"), ({"guidance": float("nan")}, "guidance"), ({"guidance": -5}, "guidance"),
+    ({"guidance": 1e9}, "guidance"), ({"seed": -2**70}, "seed"), ({"seed": 1.5}, "seed"), ({"seed": None}, "seed"),
+    ({"samples": 9}, "samples"), ({"solver": "nothing"}, "solver"), ({"solver": "resfusion"}, "solver"),
+    ({"solver": "ddim", "solver.eta": 7}, "eta"), ({"task.damage": "<script>"}, "damage"),
+    ({"solver": "spndm", "spacing": "karras"}, "spacing"), ({"task.damage": "noise", "task.strength": 2}, "strength"),
+])
+def test_values_out_of_range_name_their_field(change, field):
+    with pytest.raises(InputError) as caught:
+        settings.recipe(TASK, settings.defaults(TASK) | change)
+    assert caught.value.field == field
+
+
+def test_what_a_browser_kept_is_taken_only_as_far_as_it_is_good():
+    assert settings.cleaned(TASK, None) == settings.defaults(TASK)
+    assert settings.cleaned(TASK, ["x"]) == settings.defaults(TASK)
+    kept = settings.cleaned(TASK, {"steps": 33, "solver": "gone", "guidance": float("nan"), "task.damage": "noise",
+                                   "unknown": 1, "seed": {"a": 1}, "random": True})
+    assert (kept["steps"], kept["task.damage"], kept["random"]) == (33, "noise", True)
+    assert (kept["solver"], kept["guidance"], kept["seed"]) == ("dpmpp_2m", 1.0, 0)
+    assert "unknown" not in kept
+    settings.recipe(TASK, kept)
+
+
+def test_the_cost_line_counts_calls():
+    values = settings.defaults(TASK)
+    assert settings.cost(TASK, values, None) == "20 steps x 1 = 20 network calls"
+    assert settings.cost(TASK, values, 0.02) == "20 steps x 1 = 20 network calls, about 0.4 s"
+    heun = settings.cost(TASK, values | {"solver": "heun", "steps": 10, "samples": 4}, None)
+    assert heun == f"10 steps x {row('heun').calls(10) / 10:g} = {row('heun').calls(10)} network calls for 4 samples"
+    assert settings.cost(TASK, values | {"steps": 0}, None) == "steps is 0. It must be a whole number from 1 to 1000."
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(0.01, "0.1 s"), (0.44, "0.4 s"), (12.3, "12 s"), (150, "2 min")])
+def test_durations_read_well(seconds, text):
+    assert settings.duration(seconds) == text

@@ -1,0 +1,1 @@
+"""What people see. Consumes Step and Result, computes nothing."""

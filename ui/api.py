@@ -1,0 +1,114 @@
+"""One typed public endpoint per task, with the same words as the command line."""
+
+import inspect
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from gradio.utils import get_upload_folder, is_in_or_equal
+
+from engine.errors import InputError
+from engine.io.pictures import load_mask, load_picture
+from engine.io.save import save_result
+from engine.runtime.execution import Failed, Finished, Stopped
+from engine.tasks.base import Setting, Task
+from ui import runs, settings
+from ui.settings import Values
+
+_COMMON = {"solver": str, "steps": int, "spacing": str, "guidance": float, "seed": int, "samples": int}
+
+
+def endpoint(task: Task) -> Callable[..., Iterator[dict[str, Any]]]:
+    """A generator function for `gr.api`, whose signature names the task's inputs and settings.
+
+    Inputs are files (`gradio_client.handle_file`). `options` holds further options of the solver. The answer is
+    {"files": [...], "recipe": JSON text, "metrics": {...}, "notes": [...]}.
+    """
+    own = {setting.name: _kind(setting) for setting in task.settings}
+
+    def call(*given: Any, **named: Any) -> Iterator[dict[str, Any]]:
+        values = signature.bind(*given, **named)
+        values.apply_defaults()
+        try:
+            yield _answer(task, values.arguments)
+        except InputError as problem:
+            raise gr.Error(str(problem), print_exception=False) from None
+
+    parameters = [inspect.Parameter(entry.name, _BOTH, annotation=dict,
+                                    **({} if entry.required else {"default": None})) for entry in task.inputs]
+    parameters += [inspect.Parameter(name, _BOTH, annotation=kind, default=getattr(task.defaults, name))
+                   for name, kind in _COMMON.items()]
+    parameters += [inspect.Parameter(setting.name, _BOTH, annotation=own[setting.name],
+                                     default=task.defaults.options.get(setting.name, setting.default))
+                   for setting in task.settings]
+    parameters.append(inspect.Parameter("options", _BOTH, annotation=dict, default={}))
+    signature = inspect.Signature(parameters, return_annotation=dict)
+    call.__signature__ = signature
+    call.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters} | {"return": dict}
+    call.__name__ = task.name
+    call.__doc__ = f"{task.title}. {task.summary}"
+    return call
+
+
+_BOTH = inspect.Parameter.POSITIONAL_OR_KEYWORD
+
+
+def _kind(setting: Setting) -> type:
+    return type(setting.default)
+
+
+def _answer(task: Task, given: dict[str, Any]) -> dict[str, Any]:
+    recipe = settings.recipe(task, _values(task, given))
+    inputs: dict[str, Any] = {}
+    for entry in task.inputs:
+        path = _path(given[entry.name], entry.name)
+        if path is None and entry.required:
+            raise InputError(f"{entry.label} is missing.", fix="Send it as a file.", field=entry.name)
+        if path is not None:
+            first = next(iter(inputs.values()), None)
+            inputs[entry.name] = load_picture(path, entry.name) if entry.kind == "picture" else load_mask(
+                path, first.pixels.shape[:2], entry.name)
+    with closing(runs.events(task, inputs, recipe)) as events:
+        for event in events:
+            if isinstance(event, Failed):
+                raise InputError(event.message)
+            if isinstance(event, Stopped):
+                raise InputError("The run was stopped.")
+            if isinstance(event, Finished):
+                folder = Path(get_upload_folder()) / secrets.token_hex(20)
+                result = event.result
+                return {"files": [{"path": str(path), "orig_name": path.name, "meta": {"_type": "gradio.FileData"}}
+                                  for path in save_result(result, folder)],
+                        "recipe": result.recipe.write(), "metrics": dict(result.metrics), "notes": list(result.notes)}
+    raise InputError("The run ended without a result.")
+
+
+def _values(task: Task, given: dict[str, Any]) -> Values:
+    values = settings.defaults(task) | {name: given[name] for name in _COMMON}
+    values |= {f"task.{setting.name}": given[setting.name] for setting in task.settings}
+    options = given["options"]
+    if not isinstance(options, dict):
+        raise InputError("options is no list of named values.", fix="Give an object such as {\"eta\": 0.5}.", field="options")
+    known = settings.solver_options(task, given["solver"])
+    for name, value in options.items():
+        if name not in known:
+            raise InputError(f"The solver has no option {str(name)[:40]!r}.",
+                             fix="It takes " + (", ".join(known) or "no options") + ".", field="options")
+        values[f"solver.{name}"] = value
+    for name, option in known.items():
+        values.setdefault(f"solver.{name}", option.default)
+    return values
+
+
+def _path(file: Any, field: str) -> str | None:
+    """The path of an uploaded file. Anything that does not lie in the upload folder is refused unread."""
+    if file is None:
+        return None
+    path = file.get("path") if isinstance(file, dict) else None
+    if not isinstance(path, str) or "\0" in path or not is_in_or_equal(path, get_upload_folder()) or not Path(path).is_file():
+        raise InputError(f"{field} is no uploaded file.", fix="Upload it first, for example with gradio_client.handle_file.",
+                         field=field)
+    return path

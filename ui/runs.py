@@ -1,0 +1,79 @@
+"""One run for the page: from checked values to events, with the pace of earlier runs."""
+
+import logging
+import secrets
+import shutil
+import tempfile
+import threading
+from collections import defaultdict, deque
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from engine.errors import InputError
+from engine.io.save import save_result
+from engine.recipe import Recipe
+from engine.runtime.execution import Event, Finished, execute
+from engine.tasks.base import Result, Task
+
+log = logging.getLogger("diffuscope.page")
+
+
+class Pace:
+    """Seconds per network call and sample of the last runs of each task, to tell how long the next one takes."""
+
+    def __init__(self) -> None:
+        self._runs: dict[str, deque[float]] = defaultdict(lambda: deque(maxlen=5))
+        self._lock = threading.Lock()
+
+    def note(self, task: str, seconds: float, calls: int, samples: int) -> None:
+        """Remember a finished run."""
+        if calls > 0 and samples > 0:
+            with self._lock:
+                self._runs[task].append(seconds / calls / samples)
+
+    def seconds_per_call(self, task: str, samples: int) -> float | None:
+        """The median of the last five runs for this many samples; None before the first."""
+        with self._lock:
+            runs = list(self._runs[task])
+        return median(runs) * samples if runs else None
+
+
+pace = Pace()
+
+
+def new_id() -> str:
+    """An id for a run: says nothing about who runs what."""
+    return secrets.token_hex(6)
+
+
+def new_seed() -> int:
+    """A seed below 2**31, drawn by the operating system."""
+    return secrets.randbelow(2**31)
+
+
+def events(task: Task, inputs: Mapping[str, Any], recipe: Recipe) -> Iterator[Event]:
+    """The events of a run; closing this generator stops the run within one step."""
+    with closing(execute(task, inputs, recipe)) as stream:
+        for event in stream:
+            if isinstance(event, Finished):
+                pace.note(task.name, event.seconds, task.calls(recipe), recipe.samples)
+            yield event
+
+
+@contextmanager
+def saved(result: Result) -> Iterator[list[str]]:
+    """The result's files in a folder that lives as long as the block. Names are ours, never those of the upload."""
+    folder = Path(tempfile.mkdtemp(prefix="diffuscope-"))
+    try:
+        yield [str(path) for path in save_result(result, folder)]
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def bug(where: str, run: str) -> InputError:
+    """What people see of an error that is ours: only an id, whose traceback is in the log."""
+    log.exception("%s of run %s failed", where, run)
+    return InputError(f"Something went wrong in the program (id {run}).", fix="Please try again or report this id.")

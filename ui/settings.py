@@ -1,0 +1,187 @@
+"""Settings of a task as plain values, and back: what the controls show, what is saved, what a Recipe needs.
+
+Values are one flat dict. Common settings keep their names (solver, steps, spacing, guidance, seed, samples) and
+"random" says whether each run picks a new seed, "model" names a person's own model ("" for the shipped one); a task's own setting is "task.NAME", a solver's option "solver.NAME".
+Works without gradio.
+"""
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from engine import grids
+from engine.errors import InputError
+from engine.recipe import Recipe
+from engine.solvers import catalogue, row
+from engine.solvers.registry import Option, SolverRow
+from engine.tasks.base import Task, check
+
+Values = dict[str, Any]
+COMMON = ("solver", "steps", "spacing", "guidance", "seed", "samples")
+
+
+def solver_rows(task: Task, values: Mapping[str, Any]) -> list[SolverRow]:
+    """The solvers that work with these task settings, in the catalogue's order."""
+    allowed = set(task.solvers(_task_options(task, values)))
+    return [entry for entry in catalogue() if entry.name in allowed]
+
+
+def all_options(task: Task) -> dict[str, Option]:
+    """Every option that some solver of the task takes, by name; the first solver's wording stands for all at start."""
+    found: dict[str, Option] = {}
+    for entry in catalogue():
+        found = solver_options(task, entry.name) | found
+    return found
+
+
+def solver_options(task: Task, solver: str) -> dict[str, Option]:
+    """The options of a solver that the task does not set itself, by name."""
+    own = {setting.name for setting in task.settings}
+    return {option.name: option for option in row(solver).options if option.name not in own}
+
+
+def names(task: Task) -> list[str]:
+    """The names of all values of a task, shown or not, in a fixed order."""
+    return [*COMMON, "random", "model", *(f"task.{s.name}" for s in task.settings), *(f"solver.{n}" for n in all_options(task))]
+
+
+def spacings(solver: str) -> list[str]:
+    """The time spacings that a solver accepts."""
+    return list(row(solver).spacings or grids.names())
+
+
+def defaults(task: Task) -> Values:
+    """The values that a fresh page shows."""
+    return from_recipe(task, task.defaults) | {"random": False}
+
+
+def from_recipe(task: Task, recipe: Recipe) -> Values:
+    """The values that stand for a recipe; settings that it does not name get their defaults."""
+    values: Values = {name: getattr(recipe, name) for name in COMMON}
+    values["model"] = "" if recipe.model in {"", task.defaults.model, *task.models} else recipe.model
+    for setting in task.settings:
+        values[f"task.{setting.name}"] = recipe.options.get(setting.name, setting.default)
+    for name, option in solver_options(task, recipe.solver).items():
+        values[f"solver.{name}"] = recipe.options.get(name, option.default)
+    return values
+
+
+def shown(task: Task, values: Mapping[str, Any]) -> set[str]:
+    """Names of the values that have an effect now; the others are hidden.
+
+    A task may narrow its own settings with a method `relevant(options) -> names`, name common settings without effect
+    with `ignored(options) -> names`, and let people bring a model with `takes_model(options) -> bool`.
+    """
+    options = _task_options(task, values)
+    names = {"solver", "seed", "random"}
+    names |= {"steps"} if task.steps_range[0] < task.steps_range[1] else set()
+    names |= {"guidance"} if task.guidance_range[0] < task.guidance_range[1] else set()
+    names |= {"samples"} if task.samples_range[0] < task.samples_range[1] else set()
+    names |= {"spacing"} if len(spacings(values["solver"])) > 1 else set()
+    names |= {"model"} if takes_model(task, options) else set()
+    names -= set(task.ignored(options)) if hasattr(task, "ignored") else set()
+    own = task.relevant(options) if hasattr(task, "relevant") else [setting.name for setting in task.settings]
+    return names | {f"task.{name}" for name in own} | {f"solver.{n}" for n in solver_options(task, values["solver"])}
+
+
+def takes_model(task: Task, options: Mapping[str, Any]) -> bool:
+    """Whether a person's own model can run here: the task must say so, and a public Space reads no folders or hub."""
+    return "SPACE_ID" not in os.environ and hasattr(task, "takes_model") and task.takes_model(options)
+
+
+def recipe(task: Task, values: Mapping[str, Any]) -> Recipe:
+    """The checked recipe of these values. Raises InputError naming the field."""
+    solver = row(values["solver"])
+    options = _task_options(task, values)
+    for name, option in solver_options(task, solver.name).items():
+        options[name] = values.get(f"solver.{name}", option.default)
+        _check_option(option, options[name])
+    spacing = values["spacing"]
+    if spacing not in spacings(solver.name):
+        raise InputError(f"{solver.title} cannot use the spacing {str(spacing)[:40]!r}.",
+                         fix="Choose one of " + ", ".join(spacings(solver.name)) + ".", field="spacing")
+    model = values.get("model") if takes_model(task, options) else ""
+    common = {name: values[name] for name in COMMON}
+    return check(task, Recipe(task=task.name, model=model or task.defaults.model, **common, options=options))
+
+
+def cleaned(task: Task, stored: Any) -> Values:
+    """Values that run, from whatever a browser kept: unknown ones are dropped, bad ones get their defaults."""
+    values = defaults(task)
+    if not isinstance(stored, Mapping):
+        return values
+    wanted = {name: stored[name] for name in names(task) if isinstance(stored.get(name), (str, int, float, bool))}
+    for _ in range(len(wanted) + 1):
+        try:
+            trial = adapted(task, values | wanted)
+            recipe(task, trial | {"seed": trial["seed"] or 0})
+            return trial
+        except InputError as error:
+            bad = [name for name in wanted if name == error.field or name.partition(".")[2] == error.field]
+            if not bad:
+                break
+            for name in bad:
+                del wanted[name]
+    return values
+
+
+def adapted(task: Task, values: Mapping[str, Any]) -> Values:
+    """The same values made to fit together after a change: a solver that still works, its spacing, its options."""
+    fitting = [entry.name for entry in solver_rows(task, values)]
+    solver = next(name for name in (values["solver"], task.defaults.solver, *fitting) if name in fitting)
+    spacing = values["spacing"] if values["spacing"] in spacings(solver) else spacings(solver)[0]
+    result = dict(values) | {"solver": solver, "spacing": spacing, "random": bool(values.get("random"))}
+    for name, option in solver_options(task, solver).items():
+        value = result.get(f"solver.{name}", option.default)
+        result[f"solver.{name}"] = option.default if _refused(option, value) else value
+    return result
+
+
+def cost(task: Task, values: Mapping[str, Any], seconds_per_call: float | None) -> str:
+    """"20 steps x 1 = 20 network calls, about 0.4 s". Without a measured time the last part is left out."""
+    try:
+        wanted = recipe(task, dict(values) | {"seed": 0})
+    except InputError as error:
+        return str(error)
+    calls = task.calls(wanted)
+    per_step = calls / wanted.steps
+    each = f"{per_step:g}" if abs(per_step - round(per_step, 1)) < 1e-9 else f"{per_step:.1f}"
+    text = f"{wanted.steps} step{'' if wanted.steps == 1 else 's'} x {each} = {calls} network call{'' if calls == 1 else 's'}"
+    if wanted.samples > 1:
+        text += f" for {wanted.samples} samples"
+    return text if seconds_per_call is None else f"{text}, about {duration(calls * seconds_per_call)}"
+
+
+def duration(seconds: float) -> str:
+    """A duration for people: "0.4 s", "12 s", "3 min"."""
+    if seconds < 9.95:
+        return f"{max(seconds, 0.1):.1f} s"
+    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
+
+
+def _task_options(task: Task, values: Mapping[str, Any]) -> dict[str, Any]:
+    return {s.name: values.get(f"task.{s.name}", s.default) for s in task.settings}
+
+
+def _refused(option: Option, value: Any) -> bool:
+    try:
+        _check_option(option, value)
+    except InputError:
+        return True
+    return False
+
+
+def _check_option(option: Option, value: Any) -> None:
+    if option.choices:
+        if value not in option.choices:
+            raise InputError(f"{option.label} is {str(value)[:40]!r}.",
+                             fix="Choose one of " + ", ".join(option.choices) + ".", field=option.name)
+    elif isinstance(option.default, bool):
+        if not isinstance(value, bool):
+            raise InputError(f"{option.label} is {str(value)[:40]!r}.", "It must be on or off.", field=option.name)
+    elif isinstance(option.default, (int, float)):
+        low = float("-inf") if option.minimum is None else option.minimum
+        high = float("inf") if option.maximum is None else option.maximum
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not low <= value <= high:
+            raise InputError(f"{option.label} is {str(value)[:40]!r}.", f"It must be a number from {low:g} to {high:g}.",
+                             field=option.name)

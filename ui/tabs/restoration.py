@@ -1,0 +1,11 @@
+"""The tab of the task "restoration"."""
+
+from engine.tasks import load
+from ui.task_tab import TaskTab
+
+NAME = "restoration"
+
+
+def build() -> TaskTab:
+    """Build the tab's content inside a gr.Tab."""
+    return TaskTab(load(NAME))

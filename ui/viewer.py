@@ -1,0 +1,103 @@
+"""The live view: turns the events of a run into small messages that the script in the page draws.
+
+Frames travel as JPEG data URIs inside one gr.HTML value (5 ms from here to the screen, no file, no extra request); the
+script keeps them, so that looking back needs no server.
+"""
+
+import base64
+from typing import Any
+
+import gradio as gr
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from engine.io.save import jpeg_frame
+from engine.runtime.execution import Event, Failed, Finished, Stopped, Waiting, Working
+from engine.runtime.settings import limits
+from engine.step import Step
+from ui.assets import web
+from ui.settings import duration
+
+SHOWN_SAMPLES = 4
+Message = dict[str, Any]
+
+
+def viewer(elem_id: str) -> gr.HTML:
+    """The component. Its value is what `message` gives."""
+    return gr.HTML(None, html_template=web("viewer.html"), js_on_load=web("viewer.js"), apply_default_css=False,
+                   elem_id=elem_id, elem_classes="viewer", container=True, padding=True)
+
+
+def message(run: str, event: Event) -> Message:
+    """What the page shows after an event of the run with this id."""
+    match event:
+        case Waiting():
+            return _message(run, "waiting", f"queued, place {event.place}")
+        case Working() if event.step is None:
+            return _message(run, "working", _progress(event), fraction=_fraction(event))
+        case Working():
+            return _message(run, "working", _progress(event), fraction=_fraction(event)) | frames(event.step)
+        case Finished():
+            return _message(run, "done", f"finished in {duration(event.seconds)}", fraction=1.0)
+        case Stopped():
+            where = f"stopped at {event.step.index}/{event.step.total}" if event.step else "stopped before the first step"
+            return _message(run, "stopped", where)
+        case Failed():
+            return failure(run)
+
+
+def failure(run: str) -> Message:
+    """The state after an error, which stands in the message area; the frames that were shown stay."""
+    return _message(run, "failed", "Not finished. The message above says why.")
+
+
+def saving(run: str) -> Message:
+    """The state between the last step and the finished files."""
+    return _message(run, "working", "saving", fraction=1.0)
+
+
+def frames(step: Step) -> Message:
+    """The estimate and the state of a step as small pictures, first four samples."""
+    return {"step": step.index, "total": step.total, "sigma": round(float(step.sigma), 6),
+            "x0": [_uri(picture) for picture in to_pixels(step.x0)],
+            "x": [_uri(picture) for picture in to_pixels(_tamed(step))]}
+
+
+def to_pixels(x: Tensor, samples: int = SHOWN_SAMPLES) -> list[np.ndarray]:
+    """Pictures (B, C, H, W) in [-1, 1] as at most `samples` arrays (h, w, 3) uint8 of preview size."""
+    x = x[:samples].detach().to("cpu", torch.float32)
+    longest = max(x.shape[-2:])
+    if longest > 2 * limits().preview_px:
+        scale = limits().preview_px / longest
+        x = functional.interpolate(x, size=[max(1, round(n * scale)) for n in x.shape[-2:]], mode="area")
+    if x.shape[1] == 1:
+        x = x.expand(-1, 3, -1, -1)
+    bytes_ = x[:, :3].nan_to_num(0).clamp(-1, 1).add(1).mul(127.5).round().to(torch.uint8)
+    return [picture.permute(1, 2, 0).contiguous().numpy() for picture in bytes_]
+
+
+def _tamed(step: Step) -> Tensor:
+    """The state at unit scale: in an exploding schedule sigma reaches 80 and nothing but black and white would show."""
+    return step.x / (1 + step.sigma**2) ** 0.5 if step.sigma > 1 else step.x
+
+
+def _uri(picture: np.ndarray) -> str:
+    data = jpeg_frame(picture, longest=limits().preview_px, quality=limits().preview_quality)
+    return "data:image/jpeg;base64," + base64.b64encode(data).decode()
+
+
+def _message(run: str, phase: str, text: str, fraction: float | None = None) -> Message:
+    return {"run": run, "phase": phase, "text": text, "fraction": fraction}
+
+
+def _fraction(event: Working) -> float | None:
+    return event.finished / event.total if event.total else None
+
+
+def _progress(event: Working) -> str:
+    if not event.total:
+        return "loading weights"
+    left = "" if not event.left_s else f", {duration(event.left_s)} left"
+    return f"step {event.finished}/{event.total}, {event.calls} call{'' if event.calls == 1 else 's'}{left}"
