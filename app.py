@@ -4,7 +4,7 @@ import os
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 
-from ui import page  # noqa: E402 - gradio reads the variable above when it is imported
+from ui import page
 
 demo = page.build()
 

@@ -1,4 +1,4 @@
-"""The command line: run, evaluate, train, bench, models, report. Nothing heavy is imported before a command needs it."""
+"""The command line: run, evaluate, train, bench, models, report. Nothing heavy is imported before it is needed."""
 
 import json
 import math
@@ -246,6 +246,7 @@ def _dump(file: Path | None, rows: Any) -> None:
     if file is None:
         return
     try:
+        file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(json.dumps(_plain(rows), indent=1) + "\n", encoding="utf-8")
     except OSError as error:
         raise InputError("The JSON file could not be written.", f"{error.strerror or 'The system refused it'}.",

@@ -34,12 +34,12 @@ def write(readme: Path = README, results: Path = RESULTS) -> bool:
     """Put the section into the README; whether that changed it. Raises InputError for a file that cannot be used."""
     try:
         text = readme.read_text(encoding="utf-8")
+        new = placed(text, section(results))
+        if new != text:
+            readme.write_text(new, encoding="utf-8")
     except OSError as error:
-        raise InputError(f"{readme.name} could not be read.", f"{error.strerror or 'The system refused it'}.",
-                         "Check its place.", field="readme") from None
-    new = placed(text, section(results))
-    if new != text:
-        readme.write_text(new, encoding="utf-8")
+        raise InputError(f"{readme.name} could not be read and written.",
+                         f"{error.strerror or 'The system refused it'}.", "Check its place.", field="readme") from None
     return new != text
 
 
@@ -99,8 +99,8 @@ def _restoration(rows: Sequence[Row]) -> Iterable[str]:
     each_s = _mean(row["seconds"] for row in rows if row["method"] == first["method"])
     strength = f" at strength {first['strength']:g}" if "strength" in first else ""
     yield (f"PSNR in dB, mean of {first['pictures']} pictures{strength}. Gain and SSIM are those of one sample "
-           f"({first['method']}; {each_s:.2g} s a picture). \"Best classical\" is the best of all that were tried, doing "
-           "nothing among them.")
+           f"({first['method']}; {each_s:.2g} s a picture). The best classical method is taken of all that were "
+           "tried, doing nothing among them.")
     yield _table(lines)
     yield _verdict("one sample at least 1 dB better than the best classical method, and better in SSIM", len(lines),
                    missed)
@@ -172,8 +172,8 @@ def _cheap(row: Row) -> bool:
 
 _TWO_CALLS = ("heun", "dpmpp_2s")
 _BENCH_GOALS: dict[str, tuple[str, Callable[[Row], bool]]] = {
-    "over bare ms": ("a step below the one of diffusers, and at most 0.05 ms over the bare arithmetic (solvers with one "
-                     "call a step)", _cheap),
+    "over bare ms": ("a step below the one of diffusers, and at most 0.05 ms over the bare arithmetic (solvers with "
+                     "one call a step)", _cheap),
     "ratio": ("a run with previews at most at 1.05 times its bare network calls", lambda row: row["ratio"] <= 1.05),
     "throughput": ("runs at once at least at 1.3 times the throughput of the same runs one after another",
                    lambda row: row["throughput"] >= 1.3),

@@ -13,27 +13,32 @@ from gradio.utils import get_upload_folder, is_in_or_equal
 from engine.errors import InputError
 from engine.io.pictures import load_mask, load_picture
 from engine.io.save import save_result
-from engine.runtime.execution import Failed, Finished, Stopped
-from engine.tasks.base import Setting, Task
-from ui import runs, settings
+from engine.runtime.execution import Failed, Finished
+from engine.tasks.base import Result, Setting, Task
+from ui import runs, settings, viewer
 from ui.settings import Values
 
+_BOTH = inspect.Parameter.POSITIONAL_OR_KEYWORD
 _COMMON = {"solver": str, "steps": int, "spacing": str, "guidance": float, "seed": int, "samples": int}
 
 
 def endpoint(task: Task) -> Callable[..., Iterator[dict[str, Any]]]:
     """A generator function for `gr.api`, whose signature names the task's inputs and settings.
 
-    Inputs are files (`gradio_client.handle_file`). `options` holds further options of the solver. The answer is
-    {"files": [...], "recipe": JSON text, "metrics": {...}, "notes": [...]}.
+    Inputs are files (`gradio_client.handle_file`). `options` holds further options of the solver. It yields
+    {"progress": text, "files": [...], "recipe": JSON text, "metrics": {...}, "notes": [...]} after each event, so that
+    a cancelled job stops within a step; the last one is the answer.
     """
-    own = {setting.name: _kind(setting) for setting in task.settings}
+
+    def typed(setting: Setting) -> inspect.Parameter:
+        default = task.defaults.options.get(setting.name, setting.default)
+        return inspect.Parameter(setting.name, _BOTH, annotation=type(setting.default), default=default)
 
     def call(*given: Any, **named: Any) -> Iterator[dict[str, Any]]:
         values = signature.bind(*given, **named)
         values.apply_defaults()
         try:
-            yield _answer(task, values.arguments)
+            yield from _answers(task, values.arguments)
         except InputError as problem:
             raise gr.Error(str(problem), print_exception=False) from None
 
@@ -41,9 +46,7 @@ def endpoint(task: Task) -> Callable[..., Iterator[dict[str, Any]]]:
                                     **({} if entry.required else {"default": None})) for entry in task.inputs]
     parameters += [inspect.Parameter(name, _BOTH, annotation=kind, default=getattr(task.defaults, name))
                    for name, kind in _COMMON.items()]
-    parameters += [inspect.Parameter(setting.name, _BOTH, annotation=own[setting.name],
-                                     default=task.defaults.options.get(setting.name, setting.default))
-                   for setting in task.settings]
+    parameters += [typed(setting) for setting in task.settings]
     parameters.append(inspect.Parameter("options", _BOTH, annotation=dict, default={}))
     signature = inspect.Signature(parameters, return_annotation=dict)
     call.__signature__ = signature
@@ -53,37 +56,40 @@ def endpoint(task: Task) -> Callable[..., Iterator[dict[str, Any]]]:
     return call
 
 
-_BOTH = inspect.Parameter.POSITIONAL_OR_KEYWORD
-
-
-def _kind(setting: Setting) -> type:
-    return type(setting.default)
-
-
-def _answer(task: Task, given: dict[str, Any]) -> dict[str, Any]:
+def _answers(task: Task, given: dict[str, Any]) -> Iterator[dict[str, Any]]:
     recipe = settings.recipe(task, _values(task, given))
+    with closing(runs.events(task, _inputs(task, given), recipe)) as events:
+        for event in events:
+            if isinstance(event, Failed):
+                raise InputError(event.message)
+            if isinstance(event, Finished):
+                yield _answer(event.result)
+            else:
+                yield {"progress": viewer.words(event), "recipe": recipe.write(), "files": [], "metrics": {},
+                       "notes": []}
+
+
+def _answer(result: Result) -> dict[str, Any]:
+    paths = save_result(result, Path(get_upload_folder()) / secrets.token_hex(20))
+    files = [{"path": str(path), "orig_name": path.name, "meta": {"_type": "gradio.FileData"}} for path in paths]
+    return {"progress": "finished", "recipe": result.recipe.write(), "files": files, "metrics": dict(result.metrics),
+            "notes": list(result.notes)}
+
+
+def _inputs(task: Task, given: dict[str, Any]) -> dict[str, Any]:
     inputs: dict[str, Any] = {}
     for entry in task.inputs:
         path = _path(given[entry.name], entry.name)
         if path is None and entry.required:
             raise InputError(f"{entry.label} is missing.", fix="Send it as a file.", field=entry.name)
-        if path is not None:
-            first = next(iter(inputs.values()), None)
-            inputs[entry.name] = load_picture(path, entry.name) if entry.kind == "picture" else load_mask(
-                path, first.pixels.shape[:2], entry.name)
-    with closing(runs.events(task, inputs, recipe)) as events:
-        for event in events:
-            if isinstance(event, Failed):
-                raise InputError(event.message)
-            if isinstance(event, Stopped):
-                raise InputError("The run was stopped.")
-            if isinstance(event, Finished):
-                folder = Path(get_upload_folder()) / secrets.token_hex(20)
-                result = event.result
-                return {"files": [{"path": str(path), "orig_name": path.name, "meta": {"_type": "gradio.FileData"}}
-                                  for path in save_result(result, folder)],
-                        "recipe": result.recipe.write(), "metrics": dict(result.metrics), "notes": list(result.notes)}
-    raise InputError("The run ended without a result.")
+        if path is None:
+            continue
+        if entry.kind == "picture":
+            inputs[entry.name] = load_picture(path, entry.name)
+        else:
+            size = next(iter(inputs.values())).size
+            inputs[entry.name] = load_mask(path, size, entry.name)
+    return inputs
 
 
 def _values(task: Task, given: dict[str, Any]) -> Values:
@@ -91,7 +97,8 @@ def _values(task: Task, given: dict[str, Any]) -> Values:
     values |= {f"task.{setting.name}": given[setting.name] for setting in task.settings}
     options = given["options"]
     if not isinstance(options, dict):
-        raise InputError("options is no list of named values.", fix="Give an object such as {\"eta\": 0.5}.", field="options")
+        raise InputError("options is no list of named values.", fix='Give an object such as {"eta": 0.5}.',
+                         field="options")
     known = settings.solver_options(task, given["solver"])
     for name, value in options.items():
         if name not in known:
@@ -108,7 +115,8 @@ def _path(file: Any, field: str) -> str | None:
     if file is None:
         return None
     path = file.get("path") if isinstance(file, dict) else None
-    if not isinstance(path, str) or "\0" in path or not is_in_or_equal(path, get_upload_folder()) or not Path(path).is_file():
-        raise InputError(f"{field} is no uploaded file.", fix="Upload it first, for example with gradio_client.handle_file.",
-                         field=field)
-    return path
+    inside = isinstance(path, str) and "\0" not in path and is_in_or_equal(path, get_upload_folder())
+    if inside and Path(path).is_file():
+        return path
+    raise InputError(f"{field} is no uploaded file.",
+                     fix="Upload it first, for example with gradio_client.handle_file.", field=field)

@@ -17,7 +17,8 @@ from engine.tasks.base import Setting, Task
 from ui import settings
 from ui.settings import Values
 
-_SPACINGS = {"uniform": "Uniform in time", "log_snr": "Uniform in log-SNR", "karras": "Karras", "quadratic": "Quadratic"}
+_SPACINGS = {"uniform": "Uniform in time", "log_snr": "Uniform in log-SNR", "karras": "Karras",
+             "quadratic": "Quadratic"}
 _SAVE = "(...values) => [Object.fromEntries({names}.map((name, i) => [name, values[i]]))]"
 _NEW_SEED = "() => [Math.floor(Math.random() * 2 ** 31), false]"
 _LAST_SEED = "(last, seed) => [last === null || last === undefined ? seed : last, false]"
@@ -45,8 +46,9 @@ class Controls:
             self._range("steps", "Steps", task.steps_range, 1, "finer, but slower")
             self._range("guidance", "Guidance", task.guidance_range, 0.1, "1 is neutral")
             self._range("samples", "Samples", task.samples_range, 1, "several show the spread")
-            self._add("seed", gr.Number, label="Seed", precision=0, minimum=RANGES["seed"][0], maximum=RANGES["seed"][1],
-                      info="same seed, same result", min_width=150)
+            low, high = RANGES["seed"]
+            self._add("seed", gr.Number, label="Seed", precision=0, minimum=low, maximum=high, min_width=200,
+                      info="same seed, same result")
         with gr.Row(elem_classes="tight seed"):
             self.new_seed = gr.Button("New seed", size="sm", min_width=60, elem_id=f"{task.name}-new-seed")
             self.reuse_seed = gr.Button("Reuse last", size="sm", min_width=60)
@@ -62,8 +64,9 @@ class Controls:
                 self._add(f"solver.{name}", _option_component(option))
             self._add("model", gr.Textbox, label="Your own model", max_length=300,
                       info="local:FOLDER or hub:owner/name in diffusers format; empty takes the shipped one")
-            self.recipe_file = gr.File(label="Load settings from a saved PNG or JSON", file_count="single", height=110,
-                                       elem_id=f"{task.name}-recipe-file")
+            gr.HTML("<p>Load settings from a saved PNG or JSON</p>", elem_classes="hint", padding=False)
+            self.recipe_file = gr.File(label="Load settings from a saved PNG or JSON", show_label=False, height=132,
+                                       file_count="single", elem_id=f"{task.name}-recipe-file")
             with gr.Column(visible=False, elem_classes="changes") as self.changes:
                 self.change_list = gr.HTML(padding=False)
                 with gr.Row():
@@ -78,7 +81,7 @@ class Controls:
 
     def _range(self, name: str, label: str, limits: tuple[float, float], step: float, info: str) -> None:
         self._add(name, gr.Slider, label=label, minimum=limits[0], maximum=limits[1], step=step, info=info, buttons=[],
-                  min_width=150)
+                  min_width=200)
 
     def _add(self, name: str, kind: Any, **arguments: Any) -> None:
         component = kind(value=self._start.get(name), visible=name in self._shown,
@@ -140,7 +143,8 @@ def _setting_component(setting: Setting) -> Any:
     if isinstance(setting.default, bool):
         return _made(gr.Checkbox, **words)
     if setting.minimum is not None and setting.maximum is not None:
-        return _made(gr.Slider, buttons=[], minimum=setting.minimum, maximum=setting.maximum, step=setting.step, **words)
+        return _made(gr.Slider, minimum=setting.minimum, maximum=setting.maximum, step=setting.step, buttons=[],
+                     **words)
     if isinstance(setting.default, (int, float)):
         return _made(gr.Number, **words)
     return _made(gr.Textbox, max_length=200, **words)

@@ -54,12 +54,14 @@ def table(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
     """An HTML table; every cell is escaped."""
     titles = "".join(f"<th scope='col'>{html.escape(title)}</th>" for title in head)
     lines = "".join("<tr>" + "".join(f"<td>{html.escape(number(cell))}</td>" for cell in row) + "</tr>" for row in rows)
-    return f"<div class='scroll'><table class='plain'><thead><tr>{titles}</tr></thead><tbody>{lines}</tbody></table></div>"
+    body = f"<thead><tr>{titles}</tr></thead><tbody>{lines}</tbody>"
+    return f"<div class='scroll'><table class='plain'>{body}</table></div>"
 
 
 def pairs(entries: Mapping[str, Any]) -> str:
     """A list of named values as HTML; names and values are escaped."""
-    lines = "".join(f"<dt>{html.escape(name)}</dt><dd>{html.escape(number(value))}</dd>" for name, value in entries.items())
+    lines = "".join(f"<dt>{html.escape(name)}</dt><dd>{html.escape(number(entry))}</dd>"
+                    for name, entry in entries.items())
     return f"<dl class='pairs'>{lines}</dl>"
 
 

@@ -26,7 +26,7 @@ def _line(name: str) -> str:
     if training.licences:
         text += f" ({html.escape(', '.join(dict.fromkeys(training.licences)))})"
     if entry.failures:
-        text += f". Known to fail: {html.escape('; '.join(entry.failures))}"
+        text += f". Known to fail: {html.escape(' '.join(line.rstrip('.') + '.' for line in entry.failures))}"
     return text.rstrip(".") + "."
 
 
@@ -38,14 +38,16 @@ def all_cards() -> str:
 
 def _card(entry: Card) -> str:
     training = entry.training
-    facts = {"Name": entry.name, "Task": entry.task, "Network": f"{entry.architecture.kind}, {entry.parameters:,} parameters",
+    facts = {"Name": entry.name, "Task": entry.task,
+             "Network": f"{entry.architecture.kind}, {entry.parameters:,} parameters",
              "Trained at": f"{entry.resolution_px} px", "Predicts": entry.prediction, "Schedule": entry.schedule.name,
              "Classes": ", ".join(entry.classes[:20]), "Training data": "; ".join(training.data),
              "Licences": "; ".join(training.licences),
              "Training": f"{training.minutes:.0f} min on {training.device}, {training.iterations:,} iterations, "
                          f"{training.samples:,} samples" if training.minutes else "",
              "Command": training.command, "Note": entry.note, "SHA-256": entry.sha256}
-    parts = [f"<h2>{html.escape(entry.title)}</h2>", figures.pairs({name: value for name, value in facts.items() if value})]
+    known = {name: value for name, value in facts.items() if value}
+    parts = [f"<h2>{html.escape(entry.title)}</h2>", figures.pairs(known)]
     if entry.metrics:
         head = list(dict.fromkeys(key for row in entry.metrics for key in row))
         parts += ["<h3>Measured on held-out pictures</h3>",

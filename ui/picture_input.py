@@ -20,7 +20,7 @@ from gradio.utils import get_upload_folder
 from PIL import Image
 
 from engine.errors import InputError
-from engine.io.pictures import load_mask, load_picture
+from engine.io.pictures import Picture, load_mask, load_picture
 from engine.runtime.settings import limits
 from ui.assets import web
 
@@ -36,39 +36,31 @@ class Picked:
     """What the box holds when an event starts. Paths are files that the server itself has checked or been sent.
 
     picture: the picture's file. mask: PNG with alpha, "" for none. offered, kind: a file to check, "picture" or "mask".
+    value: all that was sent.
     """
 
     picture: str | None = None
     mask: str = ""
     offered: str | None = None
     kind: str = "picture"
-    size: tuple[int, int] | None = None
     value: Mapping[str, Any] | None = None
 
 
-class PictureInput(gr.HTML):
-    """A box for one picture, with a mask over it when `paint` is true. See `Picked` and `shown` for its values."""
+def picture_input(value: Any = None, *, paint: bool = False, label: str = "Picture", words: str = "",
+                  elem_id: str | None = None) -> gr.HTML:
+    """The box; with a mask over the picture when `paint` is true. `words` is its help. Values: `shown`, `picked`."""
+    return gr.HTML(value, html_template=web("picture.html"), js_on_load=web("picture.js"), apply_default_css=False,
+                   label=label, words=words, paint=paint, limit_bytes=limits().image_bytes, elem_id=elem_id,
+                   elem_classes="picture-input", container=True, padding=True)
 
-    is_template = True
 
-    def __init__(self, value: Any = None, *, paint: bool = False, elem_id: str | None = None, label: str = "Picture",
-                 **kwargs: Any):
-        super().__init__(value, html_template=web("picture.html"), js_on_load=web("picture.js"), label=label,
-                         apply_default_css=False, paint=paint, limit_bytes=limits().image_bytes, elem_id=elem_id,
-                         elem_classes="picture-input", container=True, padding=True, **kwargs)
-
-    def preprocess(self, payload: Any) -> Picked:
-        if not isinstance(payload, Mapping):
-            return Picked()
-        size = payload.get("size")
-        known = isinstance(size, list) and len(size) == 2 and all(isinstance(n, int) for n in size)
-        mask = payload.get("mask")
-        return Picked(_path(payload.get("picture")), mask if isinstance(mask, str) else "",
-                      _path(payload.get("offered")), "mask" if payload.get("kind") == "mask" else "picture",
-                      tuple(size) if known else None, payload)
-
-    def postprocess(self, value: Any) -> Any:
-        return value
+def picked(payload: Any) -> Picked:
+    """What the page sent. Gradio has proven that a file entry lies in its upload folder; all else is distrusted."""
+    if not isinstance(payload, Mapping):
+        return Picked()
+    mask = payload.get("mask")
+    return Picked(_path(payload.get("picture")), mask if isinstance(mask, str) else "", _path(payload.get("offered")),
+                  "mask" if payload.get("kind") == "mask" else "picture", payload)
 
 
 def shown(pixels: np.ndarray, mask: np.ndarray | None = None, note: str = "") -> dict[str, Any]:
@@ -81,36 +73,34 @@ def shown(pixels: np.ndarray, mask: np.ndarray | None = None, note: str = "") ->
             "mask": "" if mask is None else encode_mask(mask), "size": [width, height], "note": note, "error": ""}
 
 
-def check_offer(picked: Picked) -> dict[str, Any]:
+def check_offer(payload: Any) -> dict[str, Any]:
     """The box's value after a file was offered: the new picture or mask, or the old value with the reason."""
-    before = {**(picked.value or {}), "offered": None, "error": ""}
-    if picked.offered is None:
+    box = picked(payload)
+    before = {**(box.value or {}), "offered": None, "error": ""}
+    if box.offered is None:
         return before
     try:
-        if picked.kind == "picture":
-            loaded = load_picture(picked.offered)
-            return shown(loaded.pixels, note=" ".join(loaded.notes))
-        if picked.picture is None:
-            raise InputError("There is no picture yet.", fix="Choose the picture first, then its mask.", field="mask")
-        pixels = load_picture(picked.picture).pixels
-        return {**before, "mask": encode_mask(load_mask(picked.offered, pixels.shape[:2]))}
+        if box.kind == "mask":
+            return {**before, "mask": encode_mask(load_mask(box.offered, picture_of(box).size))}
+        loaded = load_picture(box.offered)
+        return shown(loaded.pixels, note=" ".join(loaded.notes))
     except InputError as error:
         return {**before, "error": str(error)}
 
 
-def pixels_of(picked: Picked, field: str = "picture") -> Any:
+def picture_of(box: Picked, field: str = "picture") -> Picture:
     """The checked `Picture` in the box. Raises InputError when there is none."""
-    if picked.picture is None:
+    if box.picture is None:
         raise InputError("There is no picture.", fix="Choose a picture or one of the examples.", field=field)
-    if not Path(picked.picture).is_file():
+    if not Path(box.picture).is_file():
         raise InputError("The picture is no longer here.", "Pictures are deleted one hour after they were sent.",
                          "Choose it again.", field=field)
-    return load_picture(picked.picture, field=field)
+    return load_picture(box.picture, field=field)
 
 
-def mask_of(picked: Picked, size: tuple[int, int], field: str = "mask") -> np.ndarray:
+def mask_of(box: Picked, size: tuple[int, int], field: str = "mask") -> np.ndarray:
     """The painted mask as bool (H, W) of this size. Raises InputError when nothing is painted."""
-    mask = decode_mask(picked.mask, size, field) if picked.mask else np.zeros(size, bool)
+    mask = decode_mask(box.mask, size, field) if box.mask else np.zeros(size, bool)
     if not mask.any():
         raise InputError("No area is painted.", "The program fills the painted area only.",
                          "Paint over what you want to replace.", field=field)
@@ -148,7 +138,6 @@ def decode_mask(text: str, size: tuple[int, int], field: str = "mask") -> np.nda
 
 
 def _path(file: Any) -> str | None:
-    """The path of a file entry. Gradio has proven that such an entry lies in its upload folder; others are refused."""
     if isinstance(file, Mapping) and isinstance(file.get("path"), str):
         meta = file.get("meta")
         if isinstance(meta, Mapping) and meta.get("_type") == "gradio.FileData":

@@ -5,7 +5,7 @@ from typing import Any
 import gradio as gr
 from gradio.components import Component
 
-from engine.tasks.base import Result
+from engine.tasks.base import Array, Result
 from ui import figures
 
 
@@ -15,10 +15,10 @@ class ResultView:
     def __init__(self, name: str):
         with gr.Column(visible=False, elem_classes="result", elem_id=f"{name}-result") as self.box:
             self.title = gr.HTML(padding=False)
-            self.slider = gr.ImageSlider(show_label=False, label="Before and after", format="png", interactive=False, max_height=460,
-                                         buttons=["fullscreen"], elem_id=f"{name}-slider")
-            self.gallery = gr.Gallery(label="Samples", format="png", columns=4, object_fit="contain", visible=False,
-                                      interactive=False, buttons=["fullscreen"], height="auto", elem_id=f"{name}-samples")
+            lossless = {"format": "png", "interactive": False, "show_label": False, "buttons": ["fullscreen"]}
+            self.slider = gr.ImageSlider(label="Before and after", max_height=460, elem_id=f"{name}-slider", **lossless)
+            self.gallery = gr.Gallery(label="Samples", columns=4, object_fit="contain", height="auto", visible=False,
+                                      elem_id=f"{name}-samples", **lossless)
             self.numbers = gr.HTML(padding=False)
             self.files = gr.File(label="Files: pictures carry their settings", file_count="multiple", interactive=False,
                                  elem_id=f"{name}-files")
@@ -26,12 +26,12 @@ class ResultView:
     def show(self, result: Result, files: list[str]) -> dict[Component, Any]:
         """Updates that fill the view."""
         samples = figures.pictures(result.arrays["samples"])
-        after = samples[0]
-        before = figures.pictures(result.arrays["input"])[0] if "input" in result.arrays else after
+        before = figures.pictures(result.arrays["input"])[0] if "input" in result.arrays else samples[0]
         what = f"first of {len(samples)} samples" if len(samples) > 1 else "result"
+        title = f"<h2>Before and after</h2><p>Left the input, right the {what}.</p>"
         gallery = _gallery(result, samples)
-        return {self.box: gr.update(visible=True), self.title: f"<h2>Before and after</h2><p>Left the input, right the {what}.</p>",
-                self.slider: gr.update(value=(before, after), visible=before.shape == after.shape),
+        return {self.box: gr.update(visible=True), self.title: title,
+                self.slider: gr.update(value=(before, samples[0]), visible=before.shape == samples[0].shape),
                 self.gallery: gr.update(value=gallery, visible=len(gallery) > 1),
                 self.numbers: _numbers(result), self.files: files}
 
@@ -41,9 +41,7 @@ def _gallery(result: Result, samples: list[Any]) -> list[tuple[Any, str]]:
     if entries and "mean" in result.arrays:
         entries.append((figures.pictures(result.arrays["mean"])[0], "Mean"))
     if entries and "spread" in result.arrays:
-        colours, top = figures.spread_map(result.arrays["spread"])
-        unit = result.arrays["spread"].unit
-        entries.append((colours, f"Spread, yellow = {figures.number(top)}{' ' + unit if unit else ''}"))
+        entries.append((figures.spread_map(result.arrays["spread"])[0], "Spread"))
     if "reference" in result.arrays:
         clean = figures.pictures(result.arrays["reference"])[0]
         entries = [(clean, "Reference"), *(entries or [(samples[0], "Result")])]
@@ -53,4 +51,11 @@ def _gallery(result: Result, samples: list[Any]) -> list[tuple[Any, str]]:
 def _numbers(result: Result) -> str:
     rows = {name: float(value) for name, value in result.metrics.items()}
     measured = "<h3>Against the clean reference</h3>" + figures.pairs(rows) if rows else ""
-    return measured + figures.bullets(result.notes)
+    legend = _legend(result.arrays["spread"]) if "spread" in result.arrays else ()
+    return measured + figures.bullets([*legend, *result.notes])
+
+
+def _legend(spread: Array) -> tuple[str, ...]:
+    top = figures.spread_map(spread)[1]
+    return (f"Spread is the standard deviation over the samples. Yellow is {figures.number(top)} {spread.unit}, "
+            "violet is none.",) if top > 0 else ()

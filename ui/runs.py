@@ -5,6 +5,7 @@ import secrets
 import shutil
 import tempfile
 import threading
+import time
 from collections import defaultdict, deque
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
@@ -15,27 +16,27 @@ from typing import Any
 from engine.errors import InputError
 from engine.io.save import save_result
 from engine.recipe import Recipe
-from engine.runtime.execution import Event, Finished, execute
+from engine.runtime.execution import Event, Working, execute
 from engine.tasks.base import Result, Task
 
 log = logging.getLogger("diffuscope.page")
 
 
 class Pace:
-    """Seconds per network call and sample of the last runs of each task, to tell how long the next one takes."""
+    """Seconds per network call and sample of the last steps of each task, to tell how long the next run takes."""
 
     def __init__(self) -> None:
-        self._runs: dict[str, deque[float]] = defaultdict(lambda: deque(maxlen=5))
+        self._runs: dict[str, deque[float]] = defaultdict(lambda: deque(maxlen=15))
         self._lock = threading.Lock()
 
     def note(self, task: str, seconds: float, calls: int, samples: int) -> None:
-        """Remember a finished run."""
+        """Remember how long some calls of a run took."""
         if calls > 0 and samples > 0:
             with self._lock:
                 self._runs[task].append(seconds / calls / samples)
 
     def seconds_per_call(self, task: str, samples: int) -> float | None:
-        """The median of the last five runs for this many samples; None before the first."""
+        """The median of what was seen last, for this many samples; None at first."""
         with self._lock:
             runs = list(self._runs[task])
         return median(runs) * samples if runs else None
@@ -56,10 +57,14 @@ def new_seed() -> int:
 
 def events(task: Task, inputs: Mapping[str, Any], recipe: Recipe) -> Iterator[Event]:
     """The events of a run; closing this generator stops the run within one step."""
+    first: tuple[float, int] | None = None
     with closing(execute(task, inputs, recipe)) as stream:
         for event in stream:
-            if isinstance(event, Finished):
-                pace.note(task.name, event.seconds, task.calls(recipe), recipe.samples)
+            now = time.monotonic()
+            if isinstance(event, Working) and event.step is not None:
+                # The way to the first step includes loading the weights, which the next run does not do again.
+                first = first or (now, event.calls)
+                pace.note(task.name, now - first[0], event.calls - first[1], recipe.samples)
             yield event
 
 

@@ -1,7 +1,8 @@
 """Settings of a task as plain values, and back: what the controls show, what is saved, what a Recipe needs.
 
 Values are one flat dict. Common settings keep their names (solver, steps, spacing, guidance, seed, samples) and
-"random" says whether each run picks a new seed, "model" names a person's own model ("" for the shipped one); a task's own setting is "task.NAME", a solver's option "solver.NAME".
+"random" says whether each run picks a new seed, "model" names a person's own model ("" for the shipped one); a task's
+own setting is "task.NAME", a solver's option "solver.NAME".
 Works without gradio.
 """
 
@@ -42,7 +43,8 @@ def solver_options(task: Task, solver: str) -> dict[str, Option]:
 
 def names(task: Task) -> list[str]:
     """The names of all values of a task, shown or not, in a fixed order."""
-    return [*COMMON, "random", "model", *(f"task.{s.name}" for s in task.settings), *(f"solver.{n}" for n in all_options(task))]
+    own, options = (f"task.{setting.name}" for setting in task.settings), (f"solver.{n}" for n in all_options(task))
+    return [*COMMON, "random", "model", *own, *options]
 
 
 def spacings(solver: str) -> list[str]:
@@ -146,10 +148,14 @@ def cost(task: Task, values: Mapping[str, Any], seconds_per_call: float | None) 
     calls = task.calls(wanted)
     per_step = calls / wanted.steps
     each = f"{per_step:g}" if abs(per_step - round(per_step, 1)) < 1e-9 else f"{per_step:.1f}"
-    text = f"{wanted.steps} step{'' if wanted.steps == 1 else 's'} x {each} = {calls} network call{'' if calls == 1 else 's'}"
+    text = f"{_count(wanted.steps, 'step')} x {each} = {_count(calls, 'network call')}"
     if wanted.samples > 1:
         text += f" for {wanted.samples} samples"
     return text if seconds_per_call is None else f"{text}, about {duration(calls * seconds_per_call)}"
+
+
+def _count(number: int, word: str) -> str:
+    return f"{number} {word}" if number == 1 else f"{number} {word}s"
 
 
 def duration(seconds: float) -> str:
@@ -183,5 +189,5 @@ def _check_option(option: Option, value: Any) -> None:
         low = float("-inf") if option.minimum is None else option.minimum
         high = float("inf") if option.maximum is None else option.maximum
         if isinstance(value, bool) or not isinstance(value, (int, float)) or not low <= value <= high:
-            raise InputError(f"{option.label} is {str(value)[:40]!r}.", f"It must be a number from {low:g} to {high:g}.",
-                             field=option.name)
+            raise InputError(f"{option.label} is {str(value)[:40]!r}.",
+                             f"It must be a number from {low:g} to {high:g}.", field=option.name)

@@ -1,4 +1,4 @@
-"""Any Task as a tab: its inputs, its controls, Run and Stop, the live view, the result. No tab wires its own buttons."""
+"""Any Task as a tab: inputs, controls, Run and Stop, the live view, the result. No tab wires its own buttons."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import closing
@@ -16,7 +16,7 @@ from engine.tasks.base import Example, Task
 from ui import figures, message, runs, settings, viewer
 from ui.controls import Controls
 from ui.models_view import model_line
-from ui.picture_input import Picked, PictureInput, check_offer, mask_of, pixels_of, shown
+from ui.picture_input import check_offer, mask_of, picked, picture_input, picture_of, shown
 from ui.results import ResultView
 
 COMPUTE = "compute"
@@ -42,9 +42,10 @@ class TaskTab:
 
     def _inputs(self) -> None:
         task = self.task
-        first = task.examples[0] if task.examples else None
-        self.picture = PictureInput(_example_value(first) if first else None, paint=self.paints,
-                                    elem_id=f"{task.name}-picture")
+        words = " ".join(entry.help for entry in task.inputs)
+        first = _example_value(task.examples[0]) if task.examples else None
+        self.picture = picture_input(first, paint=self.paints, label=task.inputs[0].label, words=words,
+                                     elem_id=f"{task.name}-picture")
         self.example_buttons: list[tuple[gr.Button, Example]] = []
         if len(task.examples) > 1:
             with gr.Row(elem_classes="examples"):
@@ -70,11 +71,11 @@ class TaskTab:
         parts, store = controls.components, controls.store
         save = {"fn": None, "inputs": parts, "outputs": store, "js": controls.save_script, "api_visibility": "private"}
 
+        everything = [*parts, controls.hint, self.cost]
         self.picture.upload(check_offer, self.picture, self.picture, **quiet)
         for button, example in self.example_buttons:
-            button.click(self._example(example), parts, [self.picture, controls.hint, self.cost, *parts], **quiet).then(**save)
+            button.click(self._example(example), parts, [self.picture, *everything], **quiet).then(**save)
 
-        everything = [*parts, controls.hint, self.cost]
         for name, part in controls.parts.items():
             if name in {"seed", "random"}:
                 part.input(**save)
@@ -135,7 +136,8 @@ class TaskTab:
             if loaded.task != task.name:
                 raise InputError(f"These settings are for the task {loaded.task[:40]!r}.", f"This is {task.title}.",
                                  "Load them in their own tab.")
-            mine = settings.recipe(task, self.controls.values(given) | {"seed": _seed(given[controls.names.index("seed")])})
+            values = controls.values(given)
+            mine = settings.recipe(task, values | {"seed": _seed(values["seed"])})
             lines = changes(mine, settings.recipe(task, settings.from_recipe(task, loaded)))
         except InputError as problem:
             return {controls.changes: gr.update(visible=False), self.message: message.error(task.name, problem)}
@@ -144,7 +146,8 @@ class TaskTab:
                 controls.change_list: text + figures.bullets(lines, "changes-list") + figures.bullets(notes)}
 
     def _apply(self, pending: str, *given: Any) -> dict[Component, Any]:
-        controls, closed = self.controls, {self.controls.changes: gr.update(visible=False), self.controls.recipe_file: None}
+        controls = self.controls
+        closed = {controls.changes: gr.update(visible=False), controls.recipe_file: None}
         try:
             loaded, _ = Recipe.read(pending or "")
             values = settings.from_recipe(self.task, loaded)
@@ -154,13 +157,13 @@ class TaskTab:
         kept = controls.values(given)
         return closed | self._all(kept | values | {"random": False}) | {self.message: None}
 
-    def _run(self, picked: Picked, *given: Any) -> Iterator[dict[Component, Any]]:
+    def _run(self, box: Any, *given: Any) -> Iterator[dict[Component, Any]]:
         run, task = runs.new_id(), self.task
         values = self.controls.values(given)
         try:
             values["seed"] = runs.new_seed() if values["random"] else _seed(values["seed"])
             recipe = settings.recipe(task, values)
-            inputs = self._read(picked)
+            inputs = self._read(box)
         except InputError as problem:
             yield self._refuse(run, problem)
             return
@@ -189,15 +192,14 @@ class TaskTab:
         return {self.viewer: viewer.failure(run),
                 self.message: message.error(self.task.name, problem)}
 
-    def _read(self, picked: Picked) -> dict[str, Any]:
-        inputs: dict[str, Any] = {}
+    def _read(self, payload: Any) -> dict[str, Any]:
+        inputs, box = {}, picked(payload)
         for entry in self.task.inputs:
             if entry.kind == "picture":
-                inputs[entry.name] = pixels_of(picked, entry.name)
+                inputs[entry.name] = picture_of(box, entry.name)
         for entry in self.task.inputs:
-            if entry.kind == "mask" and (entry.required or picked.mask):
-                size = next(iter(inputs.values())).pixels.shape[:2]
-                inputs[entry.name] = mask_of(picked, size, entry.name)
+            if entry.kind == "mask" and (entry.required or box.mask):
+                inputs[entry.name] = mask_of(box, next(iter(inputs.values())).size, entry.name)
         return inputs
 
 

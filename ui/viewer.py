@@ -5,6 +5,7 @@ script keeps them, so that looking back needs no server.
 """
 
 import base64
+import time
 from typing import Any
 
 import gradio as gr
@@ -34,18 +35,35 @@ def message(run: str, event: Event) -> Message:
     """What the page shows after an event of the run with this id."""
     match event:
         case Waiting():
-            return _message(run, "waiting", f"queued, place {event.place}")
-        case Working() if event.step is None:
-            return _message(run, "working", _progress(event), fraction=_fraction(event))
+            return _message(run, "waiting", words(event))
         case Working():
-            return _message(run, "working", _progress(event), fraction=_fraction(event)) | frames(event.step)
+            told = _message(run, "working", words(event), event.finished / event.total if event.total else None)
+            return told if event.step is None else told | frames(event.step)
         case Finished():
-            return _message(run, "done", f"finished in {duration(event.seconds)}", fraction=1.0)
+            return _message(run, "done", words(event), fraction=1.0)
         case Stopped():
-            where = f"stopped at {event.step.index}/{event.step.total}" if event.step else "stopped before the first step"
-            return _message(run, "stopped", where)
+            return _message(run, "stopped", words(event))
         case Failed():
             return failure(run)
+
+
+def words(event: Event) -> str:
+    """An event in a few words, as the status line shows it."""
+    match event:
+        case Waiting():
+            return f"queued, place {event.place}"
+        case Working() if not event.total:
+            return "loading weights"
+        case Working():
+            left = f", {duration(event.left_s)} left" if event.left_s else ""
+            return f"step {event.finished}/{event.total}, {event.calls} call{'' if event.calls == 1 else 's'}{left}"
+        case Finished():
+            return f"finished in {duration(event.seconds)}"
+        case Stopped():
+            step = event.step
+            return f"stopped at {step.index}/{step.total}" if step else "stopped before the first step"
+        case Failed():
+            return event.message
 
 
 def failure(run: str) -> Message:
@@ -89,15 +107,5 @@ def _uri(picture: np.ndarray) -> str:
 
 
 def _message(run: str, phase: str, text: str, fraction: float | None = None) -> Message:
-    return {"run": run, "phase": phase, "text": text, "fraction": fraction}
-
-
-def _fraction(event: Working) -> float | None:
-    return event.finished / event.total if event.total else None
-
-
-def _progress(event: Working) -> str:
-    if not event.total:
-        return "loading weights"
-    left = "" if not event.left_s else f", {duration(event.left_s)} left"
-    return f"step {event.finished}/{event.total}, {event.calls} call{'' if event.calls == 1 else 's'}{left}"
+    # The beat makes every message differ from the one before, so that the page can tell silence from slowness.
+    return {"run": run, "phase": phase, "text": text, "fraction": fraction, "beat": round(time.monotonic(), 1)}

@@ -10,6 +10,8 @@ const paints = props.paint === true, LARGEST = 2048, UNDO = 20, COLOUR = "#e0603
 let tool = "paint", past = [], kind = "picture", start = null, last = null, before = null, url = null, drawn = null;
 
 root.classList.toggle("pic-plain", !paints);
+find(".pic-head strong").textContent = props.label;
+find(".pic-head span").textContent = props.words;
 find(".pic-limits").textContent = `PNG, JPEG, WebP, TIFF or BMP, up to ${Math.round(props.limit_bytes / 1e6)} MB`;
 
 const current = () => props.value || {};

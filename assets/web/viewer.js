@@ -5,9 +5,9 @@ const find = (selector) => root.querySelector(selector);
 const grid = find(".dv-grid"), scrub = find(".dv-scrub input"), stepText = find(".dv-step");
 const status = find(".dv-status"), live = find(".dv-live"), mark = find(".dv-mark"), fill = find(".dv-fill");
 const tab = element.closest(".task-tab");
-const KEEP = 32, SPEAK_MS = 2500;
+const KEEP = 32, SPEAK_MS = 2500, SILENCE_MS = 15000;
 let frames = [], shown = -1, following = true, mode = "x0";
-let run = null, blocked = null, phase = "idle", lastStep = null, spoken = 0;
+let run = null, blocked = null, phase = "idle", lastStep = null, spoken = 0, alarm = null;
 
 function say(text, now) {
   status.textContent = text;
@@ -21,6 +21,8 @@ function enter(next, text) {
   if (tab) tab.dataset.phase = next;
   if (text) say(text, changed);
   mark.hidden = !["stopped", "failed"].includes(next) || !frames.length;
+  clearTimeout(alarm);
+  if (busy()) alarm = setTimeout(() => enter("failed", "No answer for 15 s. Please check the connection and run again."), SILENCE_MS);
   mark.textContent = next === "failed" ? "not finished" : text || "";
 }
 
@@ -46,6 +48,9 @@ function draw() {
   const across = count === 1 ? 1 : mode === "both" && count > 2 ? 4 : 2;
   grid.style.setProperty("--across", across);
   grid.style.setProperty("--down", Math.ceil(count / across));
+  pictures[0].addEventListener("load", (event) => {
+    grid.style.setProperty("--shape", event.target.naturalWidth / event.target.naturalHeight);
+  });
   grid.replaceChildren(...pictures);
   const sigma = Number.isFinite(frame.sigma) ? `, noise ${frame.sigma.toFixed(frame.sigma < 10 ? 3 : 1)}` : "";
   stepText.textContent = `Step ${frame.step} of ${frame.total}${sigma}`;

@@ -2,6 +2,7 @@
 
 import itertools
 import logging
+import math
 import secrets
 import statistics
 import threading
@@ -239,12 +240,11 @@ class _Run:
 
 def _divergence(step: Step, solver: str) -> InputError | None:
     """What to tell when a state of the run is not finite or is too large; None when all is well."""
-    peak = max((float(torch.linalg.vector_norm(x.detach().float(), float("inf"))) for x in (step.x, step.x0)),
-               key=lambda value: float("inf") if value != value else value)
+    peaks = [float(torch.linalg.vector_norm(x.detach().float(), math.inf)) for x in (step.x, step.x0)]
     bound = limits().state_bound
-    if peak <= bound:
+    if all(peak <= bound for peak in peaks):
         return None
-    found = f"values up to {peak:.1e}" if peak < float("inf") else "values that are not finite"
+    found = f"values up to {max(peaks):.1e}" if all(map(math.isfinite, peaks)) else "values that are not finite"
     return InputError(
         f"The solver {solver[:40]} diverged at step {step.index} of {step.total}, at noise level {step.sigma:.3g}.",
         f"The state has {found}, the limit is {bound:g}.",

@@ -26,7 +26,7 @@ class Limits:
     max_side_px: int = 4096
     request_bytes: int = 45_000_000
     """Largest request body: two pictures and their base64 overhead fit."""
-    workers: int = 2
+    workers: int = 4
     """Runs that compute at the same time."""
     queue: int = 16
     """Runs that may wait behind them; one more is told that the program is busy."""

@@ -63,9 +63,13 @@ class Averages:
         self._figures.setdefault(key, []).append(figures)
 
     def rows(self, **same: float | str) -> list[dict[str, Any]]:
-        """A dict per key: the names, the mean of each figure, the number of pictures, and what is the same in all."""
+        """A dict per key: the names, the mean of each figure, the number of pictures, and what is the same in all.
+
+        Of "seconds" it is the median, because the first call of a method also imports and loads.
+        """
         found = []
         for key, figures in self._figures.items():
-            means = {name: round(float(np.mean([f[name] for f in figures])), 4) for name in figures[0]}
+            means = {name: round(float((np.median if name == "seconds" else np.mean)([f[name] for f in figures])), 4)
+                     for name in figures[0]}
             found.append(dict(zip(self._names, key)) | means | {"pictures": len(figures)} | same)
         return found

@@ -19,7 +19,7 @@ from engine.training import objective
 from engine.training.spec import Batch, Spec
 
 CHECKPOINT_EVERY_S = 120.0
-SHEET_EVERY_S = 600.0
+JUDGE_EVERY_S = 600.0
 WARM_UP = 200
 DECAY_SHARE = 0.3
 
@@ -44,28 +44,31 @@ def fit(spec: Spec, minutes: float, folder: Path, resume: bool = False, seed: in
     optimiser = torch.optim.AdamW(network.parameters(), spec.learning_rate, betas=(0.9, 0.99), weight_decay=1e-4)
     if "optimiser" in state:
         optimiser.load_state_dict(state["optimiser"])
-    done, spent, losses = state.get("iterations", 0), state.get("minutes", 0.0), state.get("losses", [])
+    done, samples = state.get("iterations", 0), state.get("samples", 0)
+    spent, losses = state.get("minutes", 0.0), state.get("losses", [])
     schedule = schedules.by_name(spec.schedule[0], **spec.schedule[1])
     rng, generator = np.random.default_rng((seed, done)), torch.Generator().manual_seed(seed * 1_000_003 + done)
 
-    def denoise():
-        return adapter(spec.prediction)(Runner(average, device, precision), schedule)
-
-    def keep(sheet: bool) -> None:
+    def keep() -> float:
         minutes_now = spent + (time.monotonic() - start) / 60
-        _checkpoint(folder, network, average, optimiser, done, minutes_now, losses)
-        if sheet:
-            from PIL import Image
+        _checkpoint(folder, network=network.state_dict(), average=average.state_dict(),
+                    optimiser=optimiser.state_dict(), iterations=done, samples=samples, minutes=minutes_now,
+                    losses=losses)
+        return minutes_now
 
-            with torch.no_grad():
-                Image.fromarray(spec.sheet(denoise())).save(folder / f"sheet_{done:06d}.png")
-                scores = spec.validate(denoise())
-            with open(folder / "validation.jsonl", "a") as log:
-                log.write(json.dumps({"iterations": done, "minutes": round(minutes_now, 1), **scores}) + "\n")
-            print(f"\n{done} iterations, {minutes_now:.0f} min: {scores}", file=sys.stderr, flush=True)
+    def judge(minutes_now: float) -> dict[str, float]:
+        from PIL import Image
 
-    start = saved = sheeted = time.monotonic()
-    samples = state.get("samples", 0)
+        denoise = adapter(spec.prediction)(Runner(average, device, precision), schedule)
+        with torch.no_grad():
+            Image.fromarray(spec.sheet(denoise)).save(folder / f"sheet_{done:06d}.png")
+            scores = spec.validate(denoise)
+        with open(folder / "validation.jsonl", "a") as log:
+            log.write(json.dumps({"iterations": done, "minutes": round(minutes_now, 1), **scores}) + "\n")
+        print(f"\n{done} iterations, {minutes_now:.0f} min: {scores}", file=sys.stderr, flush=True)
+        return scores
+
+    start = saved = judged = time.monotonic()
     first, running = done, None
     while (now := time.monotonic()) - start < minutes * 60:
         progress = (now - start) / (minutes * 60)
@@ -88,15 +91,13 @@ def fit(spec: Spec, minutes: float, folder: Path, resume: bool = False, seed: in
             print(f"\r{spec.name}: {done} iterations, {speed:.2f}/s, loss {running:.4f}, {100 * progress:.0f} %",
                   end="", file=sys.stderr, flush=True)
         if now - saved > CHECKPOINT_EVERY_S:
-            saved = now
-            due = now - sheeted > SHEET_EVERY_S
-            sheeted = now if due else sheeted
-            keep(sheet=due)
-    spent_in_total = spent + (time.monotonic() - start) / 60
-    keep(sheet=True)
+            saved, minutes_now = now, keep()
+            if now - judged > JUDGE_EVERY_S:
+                judged = now
+                judge(minutes_now)
+    spent_in_total = keep()
+    scores = judge(spent_in_total)
     _curve(losses, folder / "loss.png")
-    with torch.no_grad():
-        scores = spec.validate(denoise())
     card = models.Card(
         name=spec.name, task=spec.task, title=spec.title,
         architecture={"kind": spec.kind, "options": dict(spec.options)},
@@ -146,11 +147,9 @@ def _follow(average: nn.Module, network: nn.Module, decay: float) -> None:
     torch._foreach_lerp_(list(average.parameters()), [p.detach() for p in network.parameters()], 1 - decay)
 
 
-def _checkpoint(folder: Path, network, average, optimiser, iterations, minutes, losses) -> None:
+def _checkpoint(folder: Path, **state) -> None:
     partial = folder / "checkpoint.partial"
-    torch.save({"network": network.state_dict(), "average": average.state_dict(),
-                "optimiser": optimiser.state_dict(), "iterations": iterations, "minutes": minutes,
-                "losses": losses}, partial)
+    torch.save(state, partial)
     os.replace(partial, folder / "checkpoint.pt")
 
 

@@ -87,10 +87,9 @@ def open_page(chromium, server):
     """Opens pages that are watched, and closes them after the test."""
     contexts = []
 
-    def opened(url: str = server.url, width: int = 1280, height: int = 900, scheme: str = "light", context=None) -> Watched:
-        if context is None:
-            context = chromium.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)
-            contexts.append(context)
+    def opened(url: str = server.url, width: int = 1280, height: int = 900, scheme: str = "light") -> Watched:
+        context = chromium.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)
+        contexts.append(context)
         watched = Watched(context.new_page())
         page = watched.page
         page.on("console", lambda line: watched.errors.append(line.text) if line.type == "error" else None)

@@ -1,4 +1,4 @@
-"""Serves the page for the browser tests in a process of its own: `serve.py TRACE_FILE`, or `serve.py` for the real tasks.
+"""Serves the page for the browser tests in a process of its own: `serve.py TRACE_FILE`, or `serve.py` for real tasks.
 
 Prints the port once it answers. The fake inpainting is fast, the fake restoration takes 0.2 s per network call.
 """
@@ -10,8 +10,8 @@ from pathlib import Path
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from tests.ui.fake_task import FakeTask  # noqa: E402
-from ui import page  # noqa: E402
+from tests.ui.fake_task import FakeTask
+from ui import page
 
 
 def main() -> None:

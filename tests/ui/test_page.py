@@ -45,11 +45,12 @@ def test_only_the_tasks_are_public(client):
 
 
 def test_restoration_by_a_program(client, picture):
-    answer = client.predict(picture=picture, solver="ddim", steps=5, seed=3, options={"eta": 0.5}, api_name="/restoration")
+    wanted = {"picture": picture, "solver": "ddim", "steps": 5, "seed": 3, "options": {"eta": 0.5}}
+    answer = client.predict(**wanted, api_name="/restoration")
     recipe, _ = Recipe.read(answer["recipe"])
     assert (recipe.solver, recipe.steps, recipe.seed, recipe.options["eta"]) == ("ddim", 5, 3, 0.5)
     assert answer["metrics"]["PSNR of the result (dB)"] > 15
-    again = client.predict(picture=picture, solver="ddim", steps=5, seed=3, options={"eta": 0.5}, api_name="/restoration")
+    again = client.predict(**wanted, api_name="/restoration")
     assert [Path(file).name for file in again["files"]] == [Path(file).name for file in answer["files"]]
     assert [Path(file).read_bytes() for file in again["files"]] == [Path(file).read_bytes() for file in answer["files"]]
 
@@ -65,8 +66,9 @@ def test_inpainting_by_a_program_keeps_the_known_pixels(client, picture, mask):
 
 @pytest.mark.parametrize(("change", "words"), [
     ({"steps": 0}, "steps is 0"), ({"solver": "nothing"}, "no solver named"), ({"guidance": 1e9}, "guidance"),
-    ({"seed": -1}, "seed"), ({"options": {"eta": 9}, "solver": "ddim"}, "from 0 to 1"), ({"options": {"x": 1}}, "no option"),
-    ({"picture": None}, "missing"), ({"damage": "rust"}, "Choose one of"), ({"damage": "<script>"}, "damage")])
+    ({"seed": -1}, "seed"), ({"options": {"eta": 9}, "solver": "ddim"}, "from 0 to 1"),
+    ({"options": {"x": 1}}, "no option"), ({"options": 3}, "no list"), ({"picture": None}, "missing"),
+    ({"damage": "rust"}, "Choose one of"), ({"damage": "<script>"}, "damage")])
 def test_bad_requests_are_answered_in_words(client, picture, change, words):
     with pytest.raises(Exception, match=words) as caught:
         client.predict(**({"picture": picture} | change), api_name="/restoration")
@@ -78,6 +80,15 @@ def test_a_foreign_path_is_not_read(url):
     event = httpx.post(f"{url}gradio_api/call/restoration", json=body).json()["event_id"]
     answer = httpx.get(f"{url}gradio_api/call/restoration/{event}", timeout=20).text
     assert "event: error" in answer and "root:" not in answer
+
+
+def test_the_picture_box_takes_no_foreign_path(url):
+    events = httpx.get(f"{url}config").json()["dependencies"]
+    check = next(event["id"] for event in events if event["targets"] and event["targets"][0][1] == "upload")
+    file = {"path": "/etc/passwd", "meta": {"_type": "gradio.FileData"}}
+    answer = httpx.post(f"{url}gradio_api/run/predict", timeout=20, json={
+        "fn_index": check, "session_hash": "s", "data": [{"offered": file, "kind": "picture"}]})
+    assert answer.status_code >= 400 and "root:" not in answer.text and "passwd" not in answer.text
 
 
 def test_large_requests_are_refused(url):

@@ -16,7 +16,7 @@ from engine.tasks.base import Array
 from tests.ui.fake_task import stripes
 from ui import figures, viewer
 from ui.guard import BodyLimit
-from ui.picture_input import Picked, check_offer, decode_mask, encode_mask, mask_of, pixels_of, shown
+from ui.picture_input import Picked, check_offer, decode_mask, encode_mask, mask_of, picked, picture_of, shown
 
 
 def _step(samples=1, sigma=0.5, size=(48, 80)):
@@ -30,7 +30,8 @@ def _picture(uri):
 
 def test_a_step_becomes_small_frames_of_the_first_four_samples():
     message = viewer.message("a1", Working(_step(samples=6, size=(600, 900)), 7, 20, 14, 3.2, ""))
-    assert (message["phase"], message["text"], message["fraction"]) == ("working", "step 7/20, 14 calls, 3.2 s left", 0.35)
+    assert message["text"] == "step 7/20, 14 calls, 3.2 s left"
+    assert (message["phase"], message["fraction"]) == ("working", 0.35)
     assert len(message["x0"]) == len(message["x"]) == 4
     assert max(_picture(message["x0"][0]).size) == 256
 
@@ -44,9 +45,12 @@ def test_the_state_is_shown_at_unit_scale_and_nan_does_no_harm():
 
 
 @pytest.mark.parametrize(("event", "phase", "text"), [
-    (Waiting(2), "waiting", "queued, place 2"), (Working(None, 0, 0, 0, None, "preparing"), "working", "loading weights"),
-    (Working(None, 1, 20, 1, None, ""), "working", "step 1/20, 1 call"), (Stopped(_step()), "stopped", "stopped at 7/20"),
-    (Stopped(None), "stopped", "stopped before the first step"), (Failed("No."), "failed", "Not finished. The message above says why.")])
+    (Waiting(2), "waiting", "queued, place 2"),
+    (Working(None, 0, 0, 0, None, "preparing"), "working", "loading weights"),
+    (Working(None, 1, 20, 1, None, ""), "working", "step 1/20, 1 call"),
+    (Stopped(_step()), "stopped", "stopped at 7/20"),
+    (Stopped(None), "stopped", "stopped before the first step"),
+    (Failed("No."), "failed", "Not finished. The message above says why.")])
 def test_events_in_words(event, phase, text):
     message = viewer.message("a1", event)
     assert (message["phase"], message["text"], message["run"]) == (phase, text, "a1")
@@ -62,7 +66,7 @@ def test_the_spread_map_keeps_order_and_its_top():
 
 
 def test_tables_escape_what_they_show():
-    text = figures.table(["<b>"], [["<script>alert(1)</script>"]]) + figures.pairs({"<i>": "<u>"}) + figures.bullets(["<a>"])
+    text = figures.table(["<b>"], [["<script>x</script>"]]) + figures.pairs({"<i>": "<u>"}) + figures.bullets(["<a>"])
     assert all(tag not in text for tag in ("<b>", "<script>", "<i>", "<u>", "<a>"))
 
 
@@ -90,11 +94,15 @@ def test_a_bomb_as_mask_is_refused_from_its_header():
 
 def test_no_picture_and_no_mask_say_what_to_do():
     with pytest.raises(InputError, match="Choose a picture"):
-        pixels_of(Picked())
+        picture_of(Picked())
     with pytest.raises(InputError, match="no longer here"):
-        pixels_of(Picked(picture="/nowhere/picture.png"))
+        picture_of(Picked(picture="/nowhere/picture.png"))
     with pytest.raises(InputError, match="Paint over"):
         mask_of(Picked(), (8, 8))
+
+
+def _file(path):
+    return {"path": str(path), "meta": {"_type": "gradio.FileData"}}
 
 
 def test_an_offered_file_replaces_the_picture_only_when_it_is_good(tmp_path, monkeypatch):
@@ -103,18 +111,26 @@ def test_an_offered_file_replaces_the_picture_only_when_it_is_good(tmp_path, mon
     Image.fromarray(stripes()).save(good)
     bad.write_text("hello")
     old = shown(stripes(32))
-    answer = check_offer(Picked(picture=old["picture"]["path"], offered=str(bad), value=old))
+    answer = check_offer(old | {"offered": _file(bad)})
     assert answer["picture"] == old["picture"] and answer["error"]
-    answer = check_offer(Picked(picture=old["picture"]["path"], offered=str(good), value=old))
+    answer = check_offer(old | {"offered": _file(good)})
     assert answer["size"] == [64, 64] and answer["error"] == "" and answer["mask"] == ""
-    assert (pixels_of(Picked(picture=answer["picture"]["path"])).pixels == stripes()).all()
-    answer = check_offer(Picked(picture=old["picture"]["path"], offered=str(good), kind="mask", value=old))
-    assert "64 x 64" in answer["error"]
+    assert (picture_of(picked(answer)).pixels == stripes()).all()
+    answer = check_offer(old | {"offered": _file(good), "kind": "mask"})
+    assert "64 x 64" in answer["error"] and answer["picture"] == old["picture"]
+
+
+@pytest.mark.parametrize("payload", [
+    None, "x", 3, {"picture": "/etc/passwd"}, {"picture": {"path": "/etc/passwd"}}, {"picture": {"path": 3}, "mask": 4},
+    {"offered": {"path": "/etc/passwd", "meta": {"_type": "other"}}}])
+def test_what_is_no_uploaded_file_is_not_picked(payload):
+    box = picked(payload)
+    assert (box.picture, box.mask, box.offered) == (None, "", None)
 
 
 @pytest.mark.parametrize(("sent", "declared", "path", "status"), [
-    (50, True, "/run", 200), (5000, True, "/run", 413), (5000, False, "/run", 413), (5000, True, "/gradio_api/upload", 200),
-    (9000, False, "/gradio_api/upload", 413)])
+    (50, True, "/run", 200), (5000, True, "/run", 413), (5000, False, "/run", 413),
+    (5000, True, "/gradio_api/upload", 200), (9000, False, "/gradio_api/upload", 413)])
 def test_large_bodies_are_refused_declared_or_not(sent, declared, path, status):
     async def app(scope, receive, send):
         while (await receive()).get("more_body"):

@@ -1,5 +1,7 @@
 import pytest
-from hypothesis import given, settings as checks, strategies as st
+from hypothesis import given
+from hypothesis import settings as checks
+from hypothesis import strategies as st
 
 from engine.errors import InputError
 from engine.solvers import row

@@ -47,9 +47,9 @@ def evaluate(inpaint: Inpaint, data: str | Path, limit: int | None = None) -> li
 def measure(inpaint: Inpaint, sets: Mapping[str, Sequence[np.ndarray]]) -> list[dict[str, Any]]:
     """One row per set, kind of hole and method, means over the pictures of the set.
 
-    psnr_db, ssim: on the hole. spectral_error: on the square around it. boundary_jump: see `metrics`. seconds: for all
-    samples. Methods: smooth fill (what our model starts from), biharmonic, Telea, one sample of ours, mean of eight.
-    The hole in picture i is drawn with seed i, and so are our samples. Nobody sees the pixels under the hole.
+    psnr_db, ssim: on the hole. spectral_error: on the square around it. boundary_jump: see `metrics`. seconds: median,
+    for all samples. Methods: smooth fill (what our model starts from), biharmonic, Telea, one sample of ours, the mean
+    of eight. The hole in picture i is drawn with seed i, and so are our samples. Nobody sees the pixels under the hole.
     """
     from engine.tasks.inpainting import masks
     from engine.tasks.inpainting.baselines import BASELINES

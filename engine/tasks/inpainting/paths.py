@@ -14,8 +14,8 @@ from engine.denoisers import residual_shift
 from engine.models.model import Model
 from engine.recipe import Recipe
 from engine.rng import Rng
-from engine.step import Step
 from engine.steering.operators import Inpaint
+from engine.step import Step
 from engine.tasks import pictures
 from engine.tasks.inpainting.fill import smooth_fill
 

@@ -4,6 +4,7 @@ None of them sees the truth or the strength of the damage. Their few constants w
 0.5 on photographs that ship with scikit-image.
 """
 
+import warnings
 from collections.abc import Callable
 
 import numpy as np
@@ -118,7 +119,7 @@ def contrast_stretch(picture: np.ndarray) -> np.ndarray:
 
 
 def retinex(picture: np.ndarray) -> np.ndarray:
-    """The brightest channel blurred by 10 px is the light; it is evened out by a power of 0.3 (after Jobson et al. 1997).
+    """The brightest channel, blurred by 10 px, is the light; a power of 0.3 evens it out (after Jobson et al. 1997).
 
     The full power of the original turns every smooth area grey.
     """
@@ -185,7 +186,9 @@ def _noise(x: np.ndarray) -> float:
     """Standard deviation of the noise by the finest wavelet band (Donoho and Johnstone 1994), mean of the channels."""
     from skimage.restoration import estimate_sigma
 
-    return max(float(estimate_sigma(x, channel_axis=-1, average_sigmas=True)), _LEAST_NOISE)
+    with warnings.catch_warnings(action="ignore", category=RuntimeWarning):
+        sigmas = np.nan_to_num(estimate_sigma(x, channel_axis=-1))  # a channel of nothing but zeros gives NaN
+    return max(float(sigmas.mean()), _LEAST_NOISE)
 
 
 def _deconvolved(picture: np.ndarray, method: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> np.ndarray:

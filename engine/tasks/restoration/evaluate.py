@@ -28,7 +28,7 @@ def pictures_of(data: str | Path, limit: int | None = None) -> list[np.ndarray]:
 
 
 def evaluate(restore: Restore, pictures: Sequence[np.ndarray], strength: float = 0.5) -> list[dict[str, Any]]:
-    """One row per degradation and method: PSNR (dB), SSIM and seconds, means over the pictures, uint8 (H, W, 3).
+    """One row per degradation and method: mean PSNR (dB) and SSIM, median seconds a picture. Pictures: uint8 (H, W, 3).
 
     Methods: the input as it is, the classical ones that make sense for the degradation, one sample of ours, the mean of
     four. The damage of picture i is drawn with seed i, and so are our samples.

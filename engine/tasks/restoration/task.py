@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from engine import denoisers, guidance, models, schedules, tiles
+from engine import denoisers, guidance, models, tiles
 from engine.io.pictures import Picture, to_pixels
 from engine.recipe import Recipe
 from engine.rng import Rng
@@ -53,6 +53,9 @@ class Restoration:
                 "Applies what is chosen above to the picture, so that the result can be compared with the truth.", False),
         Setting("strength", "Strength of the damage", "0 is barely visible, 1 is severe.", 0.5, minimum=0.0, maximum=1.0,
                 step=0.05),
+        Setting("diversity", "Diversity", "Share of the start noise. 0 gives the most faithful single estimate, 1 draws "
+                "from everything that fits: the mean of such samples is faithful, one of them is grainier.", 0.0,
+                minimum=0.0, maximum=1.0, step=0.05),
     )
     examples = (
         Example("Noisy cat", _example("chelsea"), {"degradation": "noise", "play": True, "strength": 0.5}),
@@ -61,7 +64,7 @@ class Restoration:
         Example("Hazy rocket", _example("rocket"), {"degradation": "haze", "play": True, "strength": 0.5}),
     )
     defaults = Recipe(task="restoration", model=MODEL, solver="ddim", steps=5, spacing="uniform", guidance=1.0,
-                      options={"degradation": "noise", "play": True, "strength": 0.5})
+                      options={"degradation": "noise", "play": True, "strength": 0.5, "diversity": 0.0})
     guidance_range = (0.0, 3.0)
     steps_range = (1, 100)
     samples_range = (1, 8)
@@ -69,8 +72,12 @@ class Restoration:
     def relevant(self, options: Mapping[str, Any]) -> tuple[str, ...]:
         """Names of the settings that have an effect: nothing can be applied while the damage is unknown."""
         if options.get("degradation", AUTO) == AUTO:
-            return ("degradation",)
-        return ("degradation", "play", "strength") if options.get("play") else ("degradation", "play")
+            return ("degradation", "diversity")
+        return ("degradation", "play", *(("strength",) if options.get("play") else ()), "diversity")
+
+    def ignored(self, options: Mapping[str, Any]) -> tuple[str, ...]:
+        """Names of the common settings without effect: guidance needs something that the model is told."""
+        return ("guidance",) if options.get("degradation", AUTO) == AUTO else ()
 
     def solvers(self, options: Mapping[str, Any]) -> tuple[str, ...]:
         """Every solver of the catalogue runs on the residual schedule."""
@@ -108,22 +115,28 @@ class Restoration:
             return guided(x, t, cond=degraded)
 
         rng = Rng(recipe.seed, recipe.samples)
-        start = rng.normal_like(degraded) * schedule(schedule.start)[1]
+        start = rng.normal_like(degraded) * schedule(schedule.start)[1] * float(options["diversity"])
         step = None
         for step in pictures.solve(recipe, guidance.clipped(denoise), start, schedule, rng):
             yield replace(step, x=step.x + denoisers.residual_shift(degraded, step.t, schedule))
         others = {"input": bad.pixels} | ({"reference": given.pixels} if played else {})
         found = pictures.arrays(to_pixels(step.x), **others)
         measured = pictures.scores(found, given.pixels, bad.pixels) if played else {}
-        yield Result(found, measured, pictures.completed(recipe, model, given.size), given.notes)
+        notes = given.notes
+        if recipe.samples > 1 and options["diversity"] == 0:
+            notes = (*notes, "With diversity 0 all samples are equal. Raise it to see what else fits.")
+        yield Result(found, measured, pictures.completed(recipe, model, given.size), notes)
 
     def evaluate(self, data: str, limit: int | None = None) -> list[dict[str, Any]]:
-        """Rows per degradation and method: input, classical methods, ours; strength 0.5, five steps."""
+        """Rows per degradation and method at strength 0.5: input, classical ones, ours in five steps.
+
+        One sample has diversity 0; the mean of several is over samples of diversity 1.
+        """
         from engine.tasks.restoration import evaluate
 
         def restore(degraded: np.ndarray, degradation: str, samples: int, seed: int) -> np.ndarray:
             recipe = self.defaults.replace(samples=samples, seed=seed,
-                                           options={"degradation": degradation, "play": False})
+                                           options={"degradation": degradation, "diversity": float(samples > 1)})
             with torch.no_grad():
                 *_, result = self.run({"picture": Picture(degraded)}, recipe)
             return result.arrays["samples"].values

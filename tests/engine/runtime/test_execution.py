@@ -14,6 +14,7 @@ from engine.runtime import execution, places
 from engine.runtime.execution import HEARTBEAT_S, Failed, Finished, Stopped, Waiting, Working, execute
 from engine.runtime.settings import Limits
 from engine.runtime.sharing import shared
+from engine.step import Step
 from tests.engine.runtime.fakes import SHAPE, FakeTask, exact, recipe
 
 BATCH_TOLERANCE = 1e-4
@@ -70,7 +71,7 @@ def test_frames_keep_their_distance():
     assert min(b - a for a, b in itertools.pairwise(stamps)) > 0.045
 
 
-def test_the_estimate_starts_after_two_steps_and_counts_the_steps_left():
+def test_the_estimate_starts_after_two_steps_and_follows_their_time():
     events = list(execute(FakeTask(before=lambda k: time.sleep(0.03)), {}, recipe(steps=6), every_s=0))
     left = {event.finished: event.left_s for event in events if isinstance(event, Working) and event.step is not None}
     assert left[1] is None
@@ -78,6 +79,13 @@ def test_the_estimate_starts_after_two_steps_and_counts_the_steps_left():
         # 30 ms a step plus little; a loaded machine may sleep longer, never shorter.
         assert 0.029 * (6 - finished) <= left[finished] < 0.3 * (6 - finished)
     assert left[6] == 0
+
+
+def test_the_estimate_is_a_typical_step_times_the_steps_left(monkeypatch):
+    monkeypatch.setattr(execution.statistics, "median", lambda values: 2.0)
+    events = list(execute(FakeTask(before=lambda k: time.sleep(0.01)), {}, recipe(steps=6), every_s=0))
+    left = {event.finished: event.left_s for event in events if isinstance(event, Working) and event.step is not None}
+    assert left == {1: None, 2: 8, 3: 6, 4: 4, 5: 2, 6: 0}
 
 
 def test_a_slow_step_does_not_silence_the_run():
@@ -180,6 +188,16 @@ def test_a_diverging_run_stops_and_says_where(poison):
     assert isinstance(failed, Failed) and failed.error_id == "" and failed.field == "solver"
     assert "dpmpp_2m" in failed.message and "step 3 of 30" in failed.message and "noise level" in failed.message
     assert task.closed.wait(5) and len(task.made) < 10
+
+
+@pytest.mark.parametrize("broken", ["x", "x0"])
+def test_state_and_estimate_are_both_watched(broken):
+    class Broken:
+        def run(self, inputs, recipe):
+            fine, poison = torch.zeros(1, 2), torch.tensor([[1.0, math.nan]])
+            yield Step(1, 2, 0.5, 0.5, poison if broken == "x" else fine, poison if broken == "x0" else fine, 1)
+
+    assert "not finite" in list(execute(Broken(), {}, recipe()))[-1].message
 
 
 def test_a_large_but_allowed_state_passes():

@@ -258,4 +258,4 @@ def test_an_interrupt_of_the_leader_strands_nobody():
 
     answers = together(gate, [call] * 4)
     assert len(interrupted) == 1
-    assert sum(a is not None for a in answers) == 3
+    assert sum(isinstance(a, torch.Tensor) for a in answers) == 3

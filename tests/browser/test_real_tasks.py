@@ -1,0 +1,24 @@
+"""Each real task once: the example that is loaded at the start runs to its end in a fresh page."""
+
+import os
+
+import pytest
+from playwright.sync_api import expect
+
+from engine import models, tasks
+
+
+@pytest.mark.parametrize("name", tasks.names())
+def test_the_first_example_runs(name, real_server, open_page):
+    missing = set(tasks.load(name).models) - set(models.names())
+    if missing and not os.environ.get("CI"):
+        pytest.skip(f"weights are missing: {', '.join(sorted(missing))}")
+    watched = open_page(real_server)
+    page = watched.page
+    page.get_by_role("tab", name=tasks.load(name).title).click()
+    page.click(f"#{name}-run")
+    # Ten seconds is what a run may take on two free cores; a test machine may be busy.
+    expect(page.locator(f"#{name}-viewer .dv")).to_have_attribute("data-phase", "done", timeout=60_000)
+    expect(page.locator(f"#{name}-slider img").first).to_be_visible()
+    assert page.locator(f"#{name}-viewer .dv-grid img").count() >= 1
+    assert watched.outside == [] and watched.errors == []

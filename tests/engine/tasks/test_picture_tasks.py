@@ -1,0 +1,152 @@
+"""The two picture tasks with the shipped models: what they promise whatever the weights are."""
+
+import numpy as np
+import pytest
+import torch
+
+from engine import models, tasks
+from engine.errors import InputError
+from engine.io.pictures import Picture
+from engine.solvers import catalogue
+from engine.step import Step
+from engine.tasks.base import Result, check
+
+
+def _picture(height=96, width=120, seed=0) -> Picture:
+    y, x = np.mgrid[:height, :width]
+    waves = np.stack([np.sin(x / 9), np.cos(y / 7), np.sin((x + y) / 11)], -1)
+    return Picture(np.uint8(127 + 100 * waves))
+
+
+def _hole(height=96, width=120) -> np.ndarray:
+    hole = np.zeros((height, width), bool)
+    hole[30:60, 40:80] = True
+    return hole
+
+
+def _run(name, inputs, **fields) -> tuple[list[Step], Result]:
+    task = tasks.load(name)
+    options = dict(task.defaults.options) | fields.pop("options", {})
+    with torch.no_grad():
+        *steps, result = task.run(inputs, task.defaults.replace(options=options, **fields))
+    assert all(isinstance(step, Step) for step in steps) and isinstance(result, Result)
+    return steps, result
+
+
+@pytest.mark.parametrize("name", tasks.names())
+def test_the_shipped_models_are_there(name):
+    missing = [m for m in tasks.load(name).models if m not in models.names()]
+    assert not missing, f"weights are missing: {missing}"
+
+
+@pytest.mark.parametrize("name", tasks.names())
+def test_every_example_makes_valid_inputs_and_options(name):
+    task = tasks.load(name)
+    for example in task.examples:
+        inputs = example.make()
+        assert {spec.name for spec in task.inputs if spec.required} <= set(inputs)
+        check(task, task.defaults.replace(options=dict(task.defaults.options) | dict(example.options)))
+
+
+def test_every_solver_restores_without_trouble():
+    for entry in catalogue():
+        options = {"play": False, "diversity": 0.5}
+        steps, result = _run("restoration", {"picture": _picture(40, 48)}, solver=entry.name, steps=4, options=options,
+                             spacing=entry.spacings[0] if entry.spacings else "uniform")
+        assert torch.isfinite(steps[-1].x).all() and result.arrays["samples"].values.shape == (1, 40, 48, 3), entry.name
+
+
+def test_restoration_of_a_damaged_picture_measures_itself():
+    _, result = _run("restoration", {"picture": _picture()}, options={"degradation": "noise", "play": True})
+    measured = result.metrics
+    assert measured["PSNR of the result (dB)"] > measured["PSNR of the input (dB)"] + 1
+    assert set(result.arrays) == {"samples", "input", "reference"}
+
+
+def test_samples_mean_and_spread():
+    _, result = _run("restoration", {"picture": _picture()}, samples=3,
+                     options={"degradation": "lowlight", "play": False, "diversity": 1.0})
+    samples = result.arrays["samples"].values.astype(float)
+    np.testing.assert_allclose(result.arrays["mean"].values, samples.mean(0), atol=0.51)
+    np.testing.assert_allclose(result.arrays["spread"].values, samples.std(0, ddof=1).mean(-1), atol=1e-3)
+    assert result.arrays["spread"].values.max() > 0
+
+
+def test_without_diversity_samples_are_equal_and_the_result_says_so():
+    _, result = _run("restoration", {"picture": _picture(40, 40)}, samples=2, options={"play": False})
+    assert np.array_equal(*result.arrays["samples"].values) and "equal" in " ".join(result.notes)
+
+
+@pytest.mark.parametrize("name", tasks.names())
+def test_the_same_recipe_gives_the_same_bytes(name):
+    inputs = {"picture": _picture(), "mask": _hole()}
+    options = {"diversity": 1.0} if name == "restoration" else {}
+    first, second = (_run(name, inputs, steps=3, samples=2, options=options)[1] for _ in range(2))
+    assert np.array_equal(first.arrays["samples"].values, second.arrays["samples"].values)
+    other = _run(name, inputs, steps=3, samples=2, seed=1, options=options)[1]
+    assert not np.array_equal(first.arrays["samples"].values, other.arrays["samples"].values)
+
+
+def test_big_pictures_go_through_tiles():
+    steps, result = _run("restoration", {"picture": _picture(400, 500)}, steps=1, options={"play": False})
+    assert result.arrays["samples"].values.shape == (1, 400, 500, 3) and steps[-1].nfe == 1
+
+
+@pytest.mark.parametrize("method", ["general", "replacement", "repaint", "ddnm"])
+def test_known_pixels_come_back_bit_exact(method):
+    picture, hole = _picture(150, 140), np.zeros((150, 140), bool)
+    hole[50:80, 30:90] = True
+    _, result = _run("inpainting", {"picture": picture, "mask": hole}, steps=4, samples=2,
+                     options={"method": method, "repeats": 2, "jump": 2})
+    for sample in result.arrays["samples"].values:
+        assert np.array_equal(sample[~hole], picture.pixels[~hole])
+        assert not np.array_equal(sample[hole], picture.pixels[hole])
+
+
+def test_what_lies_under_the_mask_has_no_influence():
+    hole = _hole()
+    changed = _picture().pixels.copy()
+    changed[hole] = 255 - changed[hole]
+    first, second = (_run("inpainting", {"picture": p, "mask": hole}, steps=3, samples=1)[1].arrays["samples"].values
+                     for p in (_picture(), Picture(changed)))
+    assert np.array_equal(first[:, hole], second[:, hole])
+
+
+def test_far_holes_of_a_large_picture_and_a_full_mask():
+    hole = np.zeros((300, 700), bool)
+    hole[20:50, 20:60] = hole[250:280, 640:690] = True
+    _, result = _run("inpainting", {"picture": _picture(300, 700), "mask": hole}, steps=3, samples=1)
+    assert result.arrays["samples"].values.shape == (1, 300, 700, 3)
+    _run("inpainting", {"picture": _picture(), "mask": np.ones((96, 120), bool)}, steps=3, samples=1)
+
+
+def test_guidance_moves_the_prior_and_reported_calls_are_right():
+    options = {"method": "ddnm", "flower": "rose", "repeats": 1}
+    inputs = {"picture": _picture(), "mask": _hole()}
+    weak, strong = (_run("inpainting", inputs, steps=6, samples=1, guidance=w, options=options) for w in (0.0, 6.0))
+    assert not np.array_equal(weak[1].arrays["samples"].values, strong[1].arrays["samples"].values)
+    task = tasks.load("inpainting")
+    recipe = task.defaults.replace(steps=6, samples=1, options=dict(task.defaults.options) | options)
+    assert strong[0][-1].nfe == task.calls(recipe)
+    assert [s.index for s in strong[0]] == list(range(1, strong[0][-1].total + 1))
+
+
+@pytest.mark.parametrize(("mask", "words"), [(np.zeros((96, 120), bool), "painted"), (np.ones((9, 9), bool), "size")])
+def test_bad_masks_are_refused(mask, words):
+    with pytest.raises(InputError, match=words):
+        _run("inpainting", {"picture": _picture(), "mask": mask})
+
+
+@pytest.mark.parametrize(("fields", "field"), [
+    ({"steps": 500}, "steps"), ({"guidance": 50.0}, "guidance"), ({"samples": 20}, "samples"),
+    ({"solver": "nothing"}, "solver"), ({"options": {"degradation": "dust"}}, "degradation"),
+    ({"options": {"strength": 2.0}}, "strength"), ({"options": {"diversity": "much"}}, "diversity")])
+def test_settings_out_of_range_are_refused(fields, field):
+    with pytest.raises(InputError) as caught:
+        _run("restoration", {"picture": _picture()}, **fields)
+    assert caught.value.field == field
+
+
+def test_more_pixels_than_fit_are_refused():
+    with pytest.raises(InputError, match="million"):
+        _run("restoration", {"picture": Picture(np.zeros((2000, 3000, 3), np.uint8))}, samples=8)

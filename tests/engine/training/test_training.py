@@ -1,0 +1,112 @@
+"""The training loop on a tiny problem, its objectives, and where its data comes from."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from engine import models, schedules, training
+from engine.denoisers import resnoise
+from engine.errors import InputError
+from engine.training import loop, objective, pictures
+from engine.training.spec import Batch, Spec
+
+
+def _spec(**changes) -> Spec:
+    def batch(rng, progress):
+        assert 0 <= progress <= 1
+        return Batch(torch.full((4, 3, 8, 8), 0.5))
+
+    return replace(Spec(
+        name="tiny", task="none", title="Tiny", options={"widths": (16,), "depth": 1, "attention": 0},
+        schedule=("cosine", {}), prediction="v", resolution_px=8, batch=batch,
+        validate=lambda denoise: {"value": float(denoise(torch.zeros(1, 3, 8, 8), 0.9).mean())},
+        sheet=lambda denoise: np.zeros((4, 4, 3), np.uint8), data="a constant", licences="none", ema=0.9), **changes)
+
+
+def test_a_constant_is_learnt_and_the_run_continues(tmp_path):
+    card = loop.fit(_spec(), 0.04, tmp_path)
+    assert card.training.iterations > 20 and card.parameters > 0 and len(card.sha256) == 64
+    first = json.loads((tmp_path / "validation.jsonl").read_text().splitlines()[0])
+    assert abs(first["value"] - 0.5) < 0.2  # a network that learnt nothing answers with nearly 0
+    assert (tmp_path / "loss.png").is_file() and list(tmp_path.glob("sheet_*.png"))
+    again = loop.fit(_spec(), 0.01, tmp_path, resume=True)
+    assert again.training.iterations > card.training.iterations and again.training.samples > card.training.samples
+    assert again.training.minutes > card.training.minutes
+
+
+def test_shipped_files_are_what_models_load(tmp_path):
+    loop.fit(_spec(), 0.01, tmp_path)
+    model = models.load(f"local:{tmp_path}")
+    x = torch.randn(1, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    assert model.denoiser(x, 0.5).shape == x.shape
+
+
+class _Perfect(torch.nn.Module):
+    """Knows the clean picture, and answers with the exact target."""
+
+    def __init__(self, clean, schedule, prediction):
+        super().__init__()
+        self.clean, self.schedule, self.prediction = clean, schedule, prediction
+
+    def forward(self, x, t, label=None, cond=None):
+        alpha, sigma = (v.float()[:, None, None, None] for v in self.schedule(t))
+        if self.prediction == "v":
+            eps = (x - alpha * self.clean) / sigma
+            return alpha * eps - sigma * self.clean
+        shifted = x - (1 - self.schedule.retained(t).float()[:, None, None, None]) * cond[:, :3]
+        return resnoise((shifted - alpha * self.clean) / sigma, self.clean, cond[:, :3], sigma)
+
+
+@pytest.mark.parametrize(("prediction", "schedule"), [("v", schedules.cosine()), ("resnoise", schedules.residual())])
+def test_the_exact_answer_has_no_loss(prediction, schedule):
+    generator = torch.Generator().manual_seed(0)
+    clean, degraded = torch.rand(2, 8, 3, 6, 6, generator=generator) * 2 - 1
+    batch = Batch(clean, cond=degraded if prediction == "resnoise" else None)
+    value = objective.loss(_Perfect(clean, schedule, prediction), batch, schedule, prediction, generator)
+    assert float(value) < 1e-8
+    off = objective.loss(_Perfect(clean + 0.1, schedule, prediction), batch, schedule, prediction, generator)
+    assert float(off) > 1e-4
+
+
+def test_weights_choose_the_pixels_that_count():
+    generator = torch.Generator().manual_seed(0)
+    clean = torch.zeros(4, 3, 8, 8)
+    wrong = clean.clone()
+    wrong[..., :4] = 1.0
+    weight = torch.ones(4, 1, 8, 8)
+    weight[..., :4] = 0
+    schedule = schedules.cosine()
+    network = _Perfect(wrong, schedule, "v")
+    ignored = objective.loss(network, Batch(clean, weight=weight), schedule, "v", generator)
+    counted = objective.loss(network, Batch(clean, weight=1 - weight), schedule, "v", generator)
+    assert float(ignored) < 1e-8 < float(counted)
+
+
+def test_learning_rate_rises_stays_and_falls_to_zero():
+    assert loop._rate(0, 0.0) == pytest.approx(1 / loop.WARM_UP)
+    assert loop._rate(10_000, 0.5) == 1.0
+    assert loop._rate(10_000, 1.0) == pytest.approx(0.0, abs=1e-12)
+
+
+def test_the_split_is_by_file_and_about_one_in_twenty(tmp_path):
+    from PIL import Image
+
+    (tmp_path / "flowers").mkdir()
+    for i in range(400):
+        Image.new("RGB", (9, 8)).save(tmp_path / "flowers" / f"rose_{i}.png")
+    found = pictures.files(tmp_path, ("flowers", "absent"))
+    share = sum(map(pictures.held_out, found)) / len(found)
+    assert len(found) == 400 and 0.02 < share < 0.09
+    assert [pictures.held_out(p) for p in found] == [pictures.held_out(p) for p in found]
+    assert pictures.crop(pictures.read(found[:1])[0], 32, np.random.default_rng(0)).shape == (8, 8, 3)
+
+
+def test_bad_requests_are_refused(tmp_path):
+    for arguments, field in ((("nothing", str(tmp_path), 1.0), "task"), (("flowers", str(tmp_path), 0.0), "minutes"),
+                             (("flowers", str(tmp_path), 1.0), "data")):
+        with pytest.raises(InputError) as caught:
+            training.train(*arguments, folder=tmp_path / "out")
+        assert caught.value.field == field

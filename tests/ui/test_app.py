@@ -1,0 +1,40 @@
+"""The door and the rules under which the page is served."""
+
+import os
+import subprocess
+import sys
+
+import gradio as gr
+
+
+def test_the_page_of_all_real_tasks_can_be_built():
+    import app
+
+    assert isinstance(app.demo, gr.Blocks)
+    labels = [block.label for block in app.demo.blocks.values() if isinstance(block, gr.Tab)]
+    assert labels == ["Inpainting", "Restoration", "Models"]
+
+
+def test_it_is_served_with_limits_and_without_doors_to_the_outside():
+    from engine.runtime.settings import limits
+    from ui import page
+
+    arguments = page.serving()
+    assert arguments["show_error"] is False and arguments["strict_cors"] is True and arguments["share"] is False
+    assert arguments["max_file_size"] == limits().image_bytes and arguments["allowed_paths"] == []
+
+
+def test_all_computing_events_share_one_queue_and_helpers_are_private():
+    import app
+
+    computing = [fn for fn in app.demo.fns.values() if fn.concurrency_id == "compute"]
+    assert len(computing) == 4
+    public = {fn.api_name for fn in app.demo.fns.values() if fn.api_visibility == "public"}
+    assert public == {"inpainting", "restoration"}
+
+
+def test_analytics_are_off_before_gradio_is_imported():
+    code = "import app, os; print(os.environ['GRADIO_ANALYTICS_ENABLED'], app.demo.analytics_enabled)"
+    environment = {name: value for name, value in os.environ.items() if name != "GRADIO_ANALYTICS_ENABLED"}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, timeout=60)
+    assert done.stdout.split() == ["False", "False"], done.stderr[-500:]
