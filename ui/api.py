@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from gradio.context import LocalContext
 from gradio.utils import get_upload_folder, is_in_or_equal
 
 from engine.errors import InputError
@@ -71,6 +72,10 @@ def _answers(task: Task, given: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 def _answer(result: Result) -> dict[str, Any]:
     paths = save_result(result, Path(get_upload_folder()) / secrets.token_hex(20))
+    served = LocalContext.blocks.get(None)
+    if served is not None:
+        # What is entered here is deleted after an hour, like uploads.
+        served.upload_file_set.update(str(path) for path in paths)
     files = [{"path": str(path), "orig_name": path.name, "meta": {"_type": "gradio.FileData"}} for path in paths]
     return {"progress": "finished", "recipe": result.recipe.write(), "files": files, "metrics": dict(result.metrics),
             "notes": list(result.notes)}

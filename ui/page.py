@@ -3,6 +3,7 @@
 import logging
 import threading
 from collections.abc import Sequence
+from importlib import import_module
 from typing import Any
 
 import gradio as gr
@@ -16,7 +17,7 @@ from ui.api import endpoint
 from ui.assets import WEB, web
 from ui.guard import BodyLimit
 from ui.tabs import models as models_tab
-from ui.task_tab import COMPUTE, TaskTab
+from ui.task_tab import COMPUTE
 from ui.theme import theme
 
 NAME = "Diffuscope"
@@ -30,7 +31,7 @@ log = logging.getLogger("diffuscope.page")
 
 
 def build(shown: Sequence[Task] | None = None) -> gr.Blocks:
-    """The page with a tab for each task (default: all of them) and one for the models."""
+    """The page with a tab for each task (default: all of them), built by `ui.tabs.NAME`, and one for the models."""
     entries = [tasks.load(name) for name in tasks.names()] if shown is None else list(shown)
     with gr.Blocks(title=NAME, analytics_enabled=False, delete_cache=CACHE_S, fill_width=True) as demo:
         gr.HTML(f"<h1>{NAME}</h1><p>{SENTENCE}</p>", elem_classes="masthead", padding=False)
@@ -38,7 +39,7 @@ def build(shown: Sequence[Task] | None = None) -> gr.Blocks:
             tabs = []
             for task in entries:
                 with gr.Tab(task.title, id=task.name):
-                    tabs.append(TaskTab(task))
+                    tabs.append(import_module(f"ui.tabs.{task.name}").build(task))
             with gr.Tab(models_tab.TITLE, id="models"):
                 models_tab.build()
         for tab in tabs:

@@ -82,7 +82,8 @@ class GaussianUNet(nn.Module):
         with torch.autocast(x.device.type, enabled=False):
             centred = x.float().flatten(1) - alpha * self.mean
             along = centred @ self.directions
-            x0 = self.mean + gain(self.rest) * centred + ((gain(self.variances) - gain(self.rest)) * along) @ self.directions.T
+            beyond = (gain(self.variances) - gain(self.rest)) * along
+            x0 = self.mean + gain(self.rest) * centred + beyond @ self.directions.T
         remaining = len(self.mean) - len(self.variances)
         left = (sigma**2 * self.variances / (alpha**2 * self.variances + sigma**2)).sum(1, keepdim=True)
         left = left + remaining * sigma**2 * self.rest / (alpha**2 * self.rest + sigma**2)

@@ -52,7 +52,10 @@ class WaveletUNet(nn.Module):
         nn.init.zeros_(self.leave.bias)
 
     def forward(self, x: Tensor, t: Tensor, label: Tensor | None = None, cond: Tensor | None = None) -> Tensor:
-        """x (B, C, H, W) of any size, t (B,) in [0, 1], label (B,) int64, cond (B, cond_channels, H, W); returns x's shape."""
+        """The prediction, of x's shape.
+
+        x (B, C, H, W) of any size, t (B,) in [0, 1], label (B,) int64, cond (B, cond_channels, H, W).
+        """
         height, width = x.shape[-2:]
         if self.cond_channels:
             x = torch.cat((x, cond), dim=1)

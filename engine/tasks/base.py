@@ -119,8 +119,8 @@ def _within(name: str, value: float, low: float, high: float) -> None:
 
 def _check_setting(setting: Setting, value: Any) -> None:
     if setting.choices and value not in setting.choices:
-        raise InputError(f"{setting.label} is {str(value)[:40]!r}.", fix="Choose one of " + ", ".join(setting.choices) + ".",
-                         field=setting.name)
+        raise InputError(f"{setting.label} is {str(value)[:40]!r}.",
+                         fix="Choose one of " + ", ".join(setting.choices) + ".", field=setting.name)
     if setting.minimum is not None:
         if isinstance(value, bool) or not isinstance(value, (int, float)) or not np.isfinite(value):
             raise InputError(f"{setting.label} is {str(value)[:40]!r}.", "It must be a number.", field=setting.name)

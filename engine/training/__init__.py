@@ -24,8 +24,8 @@ def train(task: str, data: str, minutes: float, resume: bool = False, folder: st
     from engine.training.loop import fit
 
     if task not in _HOMES:
-        raise InputError(f"There is nothing to train named {task[:40]!r}.", fix="Choose one of " + ", ".join(_HOMES) + ".",
-                         field="task")
+        raise InputError(f"There is nothing to train named {task[:40]!r}.",
+                         fix="Choose one of " + ", ".join(_HOMES) + ".", field="task")
     if not 0 < minutes <= 100_000:
         raise InputError(f"The budget is {minutes:g} minutes.", "It must be more than 0 and at most 100000.",
                          field="minutes")

@@ -41,7 +41,8 @@ def _resnoise(network, batch, schedule, generator):
     """Resfusion (Shi et al., NeurIPS 2024), continuous limit: resnoise = eps + (sigma / 2) (degraded - clean).
 
     One sample in five sits at t = 1, where every run starts. The error is counted in units of what the linear base
-    leaves over, times the share (1/4 to 1) that it has in the clean picture, so that nearly clean states do not dominate.
+    leaves over, times the share (1/4 to 1) that it has in the clean picture, so that nearly clean states do not
+    dominate.
     """
     count = len(batch.x0)
     t = _times(count, 0.02, 1.0, generator)

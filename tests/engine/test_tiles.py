@@ -19,7 +19,8 @@ def test_a_pointwise_denoiser_is_unchanged(size):
         return x * 0.5 + cond * t + label[:, None, None, None]
 
     whole = denoise(x, 0.3, cond, label)
-    torch.testing.assert_close(tiles.tiled(denoise, 64, 16)(x, 0.3, cond=cond, label=label), whole, atol=1e-6, rtol=1e-5)
+    tiled = tiles.tiled(denoise, 64, 16)(x, 0.3, cond=cond, label=label)
+    torch.testing.assert_close(tiled, whole, atol=1e-6, rtol=1e-5)
 
 
 def test_every_tile_has_the_same_size_and_all_are_counted():

@@ -14,11 +14,16 @@ from ui import page
 
 
 @pytest.fixture(scope="module")
-def url():
+def demo():
     demo = page.build([FakeTask(name="inpainting", title="Inpainting", paints=True), FakeTask()])
-    _, address, _ = demo.launch(prevent_thread_lock=True, quiet=True, server_name="127.0.0.1", **page.serving())
-    yield address
+    demo.launch(prevent_thread_lock=True, quiet=True, server_name="127.0.0.1", **page.serving())
+    yield demo
     demo.close()
+
+
+@pytest.fixture(scope="module")
+def url(demo):
+    return demo.local_url
 
 
 @pytest.fixture(scope="module")
@@ -53,6 +58,13 @@ def test_restoration_by_a_program(client, picture):
     again = client.predict(**wanted, api_name="/restoration")
     assert [Path(file).name for file in again["files"]] == [Path(file).name for file in answer["files"]]
     assert [Path(file).read_bytes() for file in again["files"]] == [Path(file).read_bytes() for file in answer["files"]]
+
+
+def test_files_of_a_program_are_deleted_with_the_uploads(client, demo, picture):
+    before = set(demo.upload_file_set)
+    client.predict(picture=picture, steps=2, api_name="/restoration")
+    names = {Path(path).name for path in demo.upload_file_set - before}
+    assert any(name.endswith(".json") for name in names) and any("samples" in name for name in names)
 
 
 def test_inpainting_by_a_program_keeps_the_known_pixels(client, picture, mask):

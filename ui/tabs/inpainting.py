@@ -1,11 +1,9 @@
-"""The tab of the task "inpainting"."""
+"""The tab of the task "inpainting": what every task has, and nothing more so far."""
 
-from engine.tasks import load
+from engine.tasks.base import Task
 from ui.task_tab import TaskTab
 
-NAME = "inpainting"
 
-
-def build() -> TaskTab:
+def build(task: Task) -> TaskTab:
     """Build the tab's content inside a gr.Tab."""
-    return TaskTab(load(NAME))
+    return TaskTab(task)

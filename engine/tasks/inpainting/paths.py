@@ -31,7 +31,10 @@ class Path(Protocol):
     size: int
 
     def steps(self, clean: Tensor, known: Tensor, rng: Rng) -> Iterator[Step]:
-        """clean (B, 3, size, size) in [-1, 1], 0 where unknown; known (B, 1, size, size) of 0 and 1. The last x counts."""
+        """The steps of a run, whose last x is the filling.
+
+        clean (B, 3, size, size) in [-1, 1], 0 where unknown; known (B, 1, size, size) of 0 and 1.
+        """
 
 
 def condition(picture: Tensor, known: Tensor) -> Tensor:
@@ -96,7 +99,7 @@ class Steered:
 
 @dataclass
 class Cascade:
-    """The flowers prior at 32 px, steered by the cells that are wholly known, then the upsampler, steered by the pixels."""
+    """The flowers prior at 32 px, steered by the cells that are wholly known; then the upsampler, by the pixels."""
 
     model: Model
     upsampler: Model

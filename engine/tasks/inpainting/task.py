@@ -54,8 +54,8 @@ class Inpainting:
     inputs = (InputSpec("picture", "Picture", "picture", "A photograph of any size up to the limit."),
               InputSpec("mask", "Area to fill", "mask", "Painted, uploaded (white is filled), or a box x0,y0,x1,y1."))
     settings = (
-        Setting("method", "Method", "A model trained with masks, or a flowers prior steered by the known pixels.", GENERAL,
-                (GENERAL, *(entry.name for entry in steering.catalogue())),
+        Setting("method", "Method", "A model trained with masks, or a flowers prior steered by the known pixels.",
+                GENERAL, (GENERAL, *(entry.name for entry in steering.catalogue())),
                 ("General photographs", *(f"Flowers prior, {entry.title}" for entry in steering.catalogue()))),
         Setting("flower", "Flower", "What the prior is told to paint. Guidance sets how strongly.", ANY,
                 (ANY, *CLASSES), ("Any", *(name.capitalize() for name in CLASSES))),
@@ -88,6 +88,10 @@ class Inpainting:
         told = options.get("method", GENERAL) != GENERAL and options.get("flower", ANY) != ANY
         return () if told else ("guidance",)
 
+    def takes_model(self, options: Mapping[str, Any]) -> bool:
+        """Whether a person's own model can be the prior: with every method but the mask-conditioned model."""
+        return options.get("method", GENERAL) != GENERAL
+
     def solvers(self, options: Mapping[str, Any]) -> tuple[str, ...]:
         """Every solver with the general model; the steering samplers bring their own step, DDIM's."""
         if options.get("method", GENERAL) != GENERAL:
@@ -99,7 +103,7 @@ class Inpainting:
         method = recipe.options.get("method", GENERAL)
         if method == GENERAL:
             return row(recipe.solver).calls(recipe.steps)
-        upsampling = paths.UPSAMPLER_STEPS if not recipe.model else 0
+        upsampling = paths.UPSAMPLER_STEPS if recipe.model in ("", *self.models) else 0
         return steering.row(method).calls(recipe.steps, **self._jumps(recipe)) + upsampling
 
     def _jumps(self, recipe: Recipe) -> dict[str, Any]:
@@ -136,19 +140,25 @@ class Inpainting:
             yield replace(step, x=step.x[pick], x0=torch.where(known > 0, clean, step.x0)[pick])
         painted = to_pixels(step.x).reshape(recipe.samples, len(squares), path.size, path.size, 3)
         samples = np.stack([self._paste(given.pixels, squares, filled) for filled in painted])
-        shrunk = max(square.side / square.size for square in squares)
-        notes = given.notes if shrunk <= 1 else (*given.notes, f"The area was filled at 1/{shrunk:.1f} of the picture's "
-                                                 f"resolution, because the model works at {path.size} px.")
-        holed = np.where(hole[..., None], np.uint8(127), given.pixels)
-        yield Result(pictures.arrays(samples, input=holed), {}, pictures.completed(recipe, path.model, given.size), notes)
+        notes = given.notes
+        if (shrunk := max(square.side / square.size for square in squares)) > 1:
+            notes = (*notes, f"The area was filled at 1/{shrunk:.1f} of the picture's resolution, because the model "
+                             f"works at {path.size} px.")
+        found = pictures.arrays(samples, input=np.where(hole[..., None], np.uint8(127), given.pixels))
+        yield Result(found, {}, pictures.completed(recipe, path.model, given.size), notes)
 
     def _path(self, recipe: Recipe) -> "paths.Path":
         method = recipe.options.get("method", GENERAL)
+        own = bool(recipe.model) and recipe.model not in self.models
+        if own and method == GENERAL:
+            raise InputError("The method \"General photographs\" has its own model.",
+                             "A model of your own serves as the prior of the steered methods.",
+                             "Choose another method, or leave the model empty.", field="model")
         if method == GENERAL:
             return paths.General(models.load("inpainting"), recipe)
         options = self._jumps(recipe) | {"eta": float(recipe.options.get("eta", 0.85))}
         flower = recipe.options.get("flower", ANY)
-        if recipe.model and recipe.model not in self.models:
+        if own:
             return paths.Steered(models.load(recipe.model), recipe, method, options)
         return paths.Cascade(models.load("flowers"), models.load("flowers_x4"), recipe, method, options,
                              None if flower == ANY else CLASSES.index(flower))

@@ -22,7 +22,7 @@ def noise(picture: Picture, strength: float, rng: Generator) -> Picture:
 
 
 def blur(picture: Picture, strength: float, rng: Generator) -> Picture:
-    """Defocus (Gaussian of 0.5 to 2.5 px) or, one time in three, straight camera motion of 3 to 15 px; noise of 1/255."""
+    """Defocus (Gaussian of 0.5 to 2.5 px) or, one time in three, straight motion of 3 to 15 px; noise of 1/255."""
     if rng.random() < 1 / 3:
         kernel = motion_kernel(3 + 12 * strength, rng.uniform(0, np.pi))
     else:

@@ -50,12 +50,13 @@ class Restoration:
         Setting("degradation", "What is wrong", "What the model is told. \"Find out\" tells it nothing.", AUTO,
                 (AUTO, *NAMES), ("Find out", *(d.title for d in DEGRADATIONS))),
         Setting("play", "Damage a clean picture first",
-                "Applies what is chosen above to the picture, so that the result can be compared with the truth.", False),
-        Setting("strength", "Strength of the damage", "0 is barely visible, 1 is severe.", 0.5, minimum=0.0, maximum=1.0,
-                step=0.05),
-        Setting("diversity", "Diversity", "Share of the start noise. 0 gives the most faithful single estimate, 1 draws "
-                "from everything that fits: the mean of such samples is faithful, one of them is grainier.", 0.0,
-                minimum=0.0, maximum=1.0, step=0.05),
+                "Applies what is chosen above to the picture, so that the result can be compared with the truth.",
+                False),
+        Setting("strength", "Strength of the damage", "0 is barely visible, 1 is severe.", 0.5, minimum=0.0,
+                maximum=1.0, step=0.05),
+        Setting("diversity", "Diversity", "Share of the start noise. 0 gives the most faithful single estimate, 1 "
+                "draws from everything that fits: the mean of such samples is faithful, one of them is grainier.",
+                0.0, minimum=0.0, maximum=1.0, step=0.05),
     )
     examples = (
         Example("Noisy cat", _example("chelsea"), {"degradation": "noise", "play": True, "strength": 0.5}),

@@ -131,6 +131,25 @@ def test_guidance_moves_the_prior_and_reported_calls_are_right():
     assert [s.index for s in strong[0]] == list(range(1, strong[0][-1].total + 1))
 
 
+def test_a_model_of_ones_own_is_the_prior(tmp_path):
+    """A tiny diffusers pipeline that the test saves itself: steered at its own 16 px, and free with a full mask."""
+    from diffusers import DDPMPipeline, DDPMScheduler, UNet2DModel
+
+    torch.manual_seed(0)
+    unet = UNet2DModel(sample_size=16, block_out_channels=(32, 32), layers_per_block=1, norm_num_groups=8,
+                       down_block_types=("DownBlock2D", "DownBlock2D"), up_block_types=("UpBlock2D", "UpBlock2D"))
+    DDPMPipeline(unet, DDPMScheduler()).save_pretrained(tmp_path, safe_serialization=True)
+    options = {"method": "replacement"}
+    for hole in (_hole(), np.ones((96, 120), bool)):
+        steps, result = _run("inpainting", {"picture": _picture(), "mask": hole}, model=f"local:{tmp_path}", steps=3,
+                             samples=1, options=options)
+        assert steps[-1].x.shape == (1, 3, 16, 16) and len(result.recipe.model_sha256) == 64
+        assert np.array_equal(result.arrays["samples"].values[0][~hole], _picture().pixels[~hole])
+    assert str(tmp_path) not in result.recipe.write()
+    with pytest.raises(InputError, match="General"):
+        _run("inpainting", {"picture": _picture(), "mask": _hole()}, model=f"local:{tmp_path}")
+
+
 @pytest.mark.parametrize(("mask", "words"), [(np.zeros((96, 120), bool), "painted"), (np.ones((9, 9), bool), "size")])
 def test_bad_masks_are_refused(mask, words):
     with pytest.raises(InputError, match=words):
