@@ -26,7 +26,8 @@ _COMMON = {"solver": str, "steps": int, "spacing": str, "guidance": float, "seed
 def endpoint(task: Task) -> Callable[..., Iterator[dict[str, Any]]]:
     """A generator function for `gr.api`, whose signature names the task's inputs and settings.
 
-    Inputs are files (`gradio_client.handle_file`). `options` holds further options of the solver. It yields
+    Inputs are files (`gradio_client.handle_file`). `options` holds further options of the solver; `model`
+    names a person's own where the task takes one. It yields
     {"progress": text, "files": [...], "recipe": JSON text, "metrics": {...}, "notes": [...]} after each event, so that
     a cancelled job stops within a step; the last one is the answer.
     """
@@ -48,6 +49,8 @@ def endpoint(task: Task) -> Callable[..., Iterator[dict[str, Any]]]:
     parameters += [inspect.Parameter(name, _BOTH, annotation=kind, default=getattr(task.defaults, name))
                    for name, kind in _COMMON.items()]
     parameters += [typed(setting) for setting in task.settings]
+    if hasattr(task, "takes_model"):
+        parameters.append(inspect.Parameter("model", _BOTH, annotation=str, default=""))
     parameters.append(inspect.Parameter("options", _BOTH, annotation=dict, default={}))
     signature = inspect.Signature(parameters, return_annotation=dict)
     call.__signature__ = signature
@@ -100,6 +103,9 @@ def _inputs(task: Task, given: dict[str, Any]) -> dict[str, Any]:
 def _values(task: Task, given: dict[str, Any]) -> Values:
     values = settings.defaults(task) | {name: given[name] for name in _COMMON}
     values |= {f"task.{setting.name}": given[setting.name] for setting in task.settings}
+    values["model"] = given.get("model", "")
+    if values["model"] and not settings.takes_model(task, values):
+        raise InputError("These settings take no model of your own.", fix="Leave model empty.", field="model")
     options = given["options"]
     if not isinstance(options, dict):
         raise InputError("options is no list of named values.", fix='Give an object such as {"eta": 0.5}.',

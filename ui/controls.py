@@ -92,21 +92,23 @@ class Controls:
         """Component values in the order of `names` as a dict."""
         return dict(zip(self.names, given, strict=True))
 
-    def updates(self, values: Mapping[str, Any]) -> dict[Component, Any]:
-        """What brings every control to these values, with its choices and whether it is shown."""
+    def updates(self, values: Mapping[str, Any], had: Mapping[str, Any] | None = None) -> dict[Component, Any]:
+        """What brings every control to these values, with its choices and whether it is shown.
+
+        had: the values that the page sent. What equals them is not sent back, so that the answer cannot undo what a
+        person changes meanwhile.
+        """
         task, visible = self.task, settings.shown(self.task, values)
-        result = {self.parts[name]: gr.update(value=values[name], visible=name in visible)
-                  for name in self.names if name in values}
-        result[self.parts["solver"]] = gr.update(value=values["solver"], choices=_solver_choices(task, values))
-        result[self.parts["spacing"]] = gr.update(value=values["spacing"], visible="spacing" in visible,
-                                                  choices=_spacing_choices(values["solver"]))
+        changes: dict[str, dict[str, Any]] = {name: {"visible": name in visible} for name in self.names}
+        changes["solver"]["choices"] = _solver_choices(task, values)
+        changes["spacing"]["choices"] = _spacing_choices(values["solver"])
         for name, option in settings.solver_options(task, values["solver"]).items():
-            result[self.parts[f"solver.{name}"]] = gr.update(visible=True, value=values[f"solver.{name}"],
-                                                             **_option_words(option))
-        for name in settings.all_options(task):
-            result.setdefault(self.parts[f"solver.{name}"], gr.update(visible=False))
-        result[self.hint] = _hint(values["solver"])
-        return result
+            changes[f"solver.{name}"] |= _option_words(option)
+        for name, change in changes.items():
+            if name in values and (had is None or had.get(name) != values[name]):
+                change["value"] = values[name]
+        return {self.parts[name]: gr.update(**change) for name, change in changes.items()} | {
+            self.hint: _hint(values["solver"])}
 
     @property
     def save_script(self) -> str:

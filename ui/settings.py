@@ -80,15 +80,16 @@ def shown(task: Task, values: Mapping[str, Any]) -> set[str]:
     names |= {"guidance"} if task.guidance_range[0] < task.guidance_range[1] else set()
     names |= {"samples"} if task.samples_range[0] < task.samples_range[1] else set()
     names |= {"spacing"} if len(spacings(values["solver"])) > 1 else set()
-    names |= {"model"} if takes_model(task, options) else set()
+    names |= {"model"} if takes_model(task, values) else set()
     names -= set(task.ignored(options)) if hasattr(task, "ignored") else set()
     own = task.relevant(options) if hasattr(task, "relevant") else [setting.name for setting in task.settings]
     return names | {f"task.{name}" for name in own} | {f"solver.{n}" for n in solver_options(task, values["solver"])}
 
 
-def takes_model(task: Task, options: Mapping[str, Any]) -> bool:
+def takes_model(task: Task, values: Mapping[str, Any]) -> bool:
     """Whether a person's own model can run here: the task must say so, and a public Space reads no folders or hub."""
-    return "SPACE_ID" not in os.environ and hasattr(task, "takes_model") and task.takes_model(options)
+    can = getattr(task, "takes_model", None)
+    return can is not None and "SPACE_ID" not in os.environ and can(_task_options(task, values))
 
 
 def recipe(task: Task, values: Mapping[str, Any]) -> Recipe:
@@ -102,7 +103,7 @@ def recipe(task: Task, values: Mapping[str, Any]) -> Recipe:
     if spacing not in spacings(solver.name):
         raise InputError(f"{solver.title} cannot use the spacing {str(spacing)[:40]!r}.",
                          fix="Choose one of " + ", ".join(spacings(solver.name)) + ".", field="spacing")
-    model = values.get("model") if takes_model(task, options) else ""
+    model = values.get("model") if takes_model(task, values) else ""
     common = {name: values[name] for name in COMMON}
     return check(task, Recipe(task=task.name, model=model or task.defaults.model, **common, options=options))
 

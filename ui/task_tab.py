@@ -103,19 +103,23 @@ class TaskTab:
     def restore(self, demo: gr.Blocks) -> None:
         """Bring back the settings that the browser kept, when the page loads."""
         everything = [*self.controls.components, self.controls.hint, self.cost]
-        demo.load(lambda kept: self._all(settings.cleaned(self.task, kept)), self.controls.store, everything,
-                  queue=False, show_progress="hidden", api_visibility="private")
+        demo.load(self._restore, self.controls.store, everything, queue=False, show_progress="hidden",
+                  api_visibility="private")
 
     def _outputs(self) -> list[Component]:
         view = self.result
         return [self.viewer, self.message, self.controls.parts["seed"], self.controls.last_seed, self.cost, view.box,
                 view.title, view.slider, view.gallery, view.numbers, view.files]
 
-    def _all(self, values: Mapping[str, Any]) -> dict[Component, Any]:
-        return self.controls.updates(values) | {self.cost: _cost(self.task, values)}
+    def _all(self, values: Mapping[str, Any], had: Mapping[str, Any] | None = None) -> dict[Component, Any]:
+        return self.controls.updates(values, had) | {self.cost: _cost(self.task, values)}
 
     def _adapt(self, *given: Any) -> dict[Component, Any]:
-        return self._all(settings.adapted(self.task, self.controls.values(given)))
+        had = self.controls.values(given)
+        return self._all(settings.adapted(self.task, had), had)
+
+    def _restore(self, kept: Any) -> dict[Component, Any]:
+        return self._all(settings.cleaned(self.task, kept)) if kept else {self.cost: gr.skip()}
 
     def _cost(self, *given: Any) -> str:
         return _cost(self.task, self.controls.values(given))

@@ -1,6 +1,7 @@
 """Serves the page for the browser tests in a process of its own: `serve.py TRACE_FILE`, or `serve.py` for real tasks.
 
-Prints the port once it answers. The fake inpainting is fast, the fake restoration takes 0.2 s per network call.
+Prints its address once it answers. Two runs compute at once. The fake inpainting is fast, the fake restoration takes
+0.2 s per network call.
 """
 
 import os
@@ -8,6 +9,7 @@ import sys
 from pathlib import Path
 
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+os.environ["DIFFUSCOPE_WORKERS"] = "2"
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from tests.ui.fake_task import FakeTask

@@ -79,6 +79,10 @@ class FakeTask:
         """Strength has no effect when the damage is found automatically."""
         return ("damage", "fine") if options["damage"] == "auto" else ("damage", "strength", "fine")
 
+    def takes_model(self, options: Mapping[str, Any]) -> bool:
+        """For noise only, so that both cases are there."""
+        return options["damage"] == "noise"
+
     def solvers(self, options: Mapping[str, Any]) -> tuple[str, ...]:
         """All for VP schedules, but blur leaves out DDPM."""
         return tuple(name for name in ("ddpm", "ddim", "heun", "spndm", "dpmpp_2m", "unipc_2")

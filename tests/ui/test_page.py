@@ -80,6 +80,7 @@ def test_inpainting_by_a_program_keeps_the_known_pixels(client, picture, mask):
     ({"steps": 0}, "steps is 0"), ({"solver": "nothing"}, "no solver named"), ({"guidance": 1e9}, "guidance"),
     ({"seed": -1}, "seed"), ({"options": {"eta": 9}, "solver": "ddim"}, "from 0 to 1"),
     ({"options": {"x": 1}}, "no option"), ({"options": 3}, "no list"), ({"picture": None}, "missing"),
+    ({"model": "hub:a/b"}, "no model"),
     ({"damage": "rust"}, "Choose one of"), ({"damage": "<script>"}, "damage")])
 def test_bad_requests_are_answered_in_words(client, picture, change, words):
     with pytest.raises(Exception, match=words) as caught:

@@ -4,6 +4,7 @@ import asyncio
 import base64
 import io
 
+import gradio as gr
 import numpy as np
 import pytest
 import torch
@@ -13,8 +14,9 @@ from engine.errors import InputError
 from engine.runtime.execution import Failed, Stopped, Waiting, Working
 from engine.step import Step
 from engine.tasks.base import Array
-from tests.ui.fake_task import stripes
-from ui import figures, viewer
+from tests.ui.fake_task import FakeTask, stripes
+from ui import figures, settings, viewer
+from ui.controls import Controls
 from ui.guard import BodyLimit
 from ui.picture_input import Picked, check_offer, decode_mask, encode_mask, mask_of, picked, picture_of, shown
 
@@ -151,3 +153,18 @@ def test_large_bodies_are_refused_declared_or_not(sent, declared, path, status):
     scope = {"type": "http", "path": path, "headers": headers}
     asyncio.run(BodyLimit(app, json_bytes=1000, upload_bytes=8000)(scope, receive, send))
     assert answers[0]["status"] == status
+
+
+def test_an_answer_sends_back_only_what_it_changed():
+    task = FakeTask()
+    with gr.Blocks():
+        controls = Controls(task)
+    had = settings.defaults(task) | {"solver": "spndm", "spacing": "karras", "steps": 33}
+    updates = controls.updates(settings.adapted(task, had), had)
+    changed = {name for name, part in controls.parts.items() if "value" in updates[part]}
+    assert changed == {"spacing"}
+    assert updates[controls.parts["spacing"]] == gr.update(value="uniform", visible=False,
+                                                           choices=[("Uniform in time", "uniform")])
+    assert updates[controls.parts["solver.eta"]]["visible"] is False
+    everything = controls.updates(settings.defaults(task))
+    assert all("value" in everything[controls.parts[name]] for name in ("steps", "solver"))

@@ -39,6 +39,17 @@ def test_settings_without_effect_are_hidden():
     assert "guidance" not in settings.shown(FakeTask(guidance_range=(1.0, 1.0)), values)
 
 
+def test_a_model_of_ones_own_counts_only_where_the_task_takes_it(monkeypatch):
+    values = settings.defaults(TASK) | {"task.damage": "noise", "model": "hub:owner/name"}
+    assert settings.recipe(TASK, values).model == "hub:owner/name"
+    assert settings.from_recipe(TASK, settings.recipe(TASK, values))["model"] == "hub:owner/name"
+    assert settings.recipe(TASK, values | {"task.damage": "auto"}).model == ""
+    with pytest.raises(InputError, match="model"):
+        settings.recipe(TASK, values | {"model": "https://example.org/x"})
+    monkeypatch.setenv("SPACE_ID", "owner/space")
+    assert settings.recipe(TASK, values).model == "" and "model" not in settings.shown(TASK, values)
+
+
 def test_a_change_brings_a_solver_and_a_spacing_that_fit():
     values = settings.adapted(TASK, settings.defaults(TASK) | {"solver": "ddpm", "task.damage": "blur"})
     assert values["solver"] == "dpmpp_2m"
