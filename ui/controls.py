@@ -10,9 +10,9 @@ from typing import Any
 import gradio as gr
 from gradio.components import Component
 
+from engine.options import Option
 from engine.recipe import RANGES
 from engine.solvers import row
-from engine.solvers.registry import Option
 from engine.tasks.base import Setting, Task
 from ui import settings
 from ui.settings import Values

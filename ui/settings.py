@@ -12,9 +12,10 @@ from typing import Any
 
 from engine import grids
 from engine.errors import InputError
+from engine.options import Option
 from engine.recipe import Recipe
 from engine.solvers import catalogue, row
-from engine.solvers.registry import Option, SolverRow
+from engine.solvers.registry import SolverRow
 from engine.tasks.base import Task, check
 
 Values = dict[str, Any]
@@ -98,7 +99,7 @@ def recipe(task: Task, values: Mapping[str, Any]) -> Recipe:
     options = _task_options(task, values)
     for name, option in solver_options(task, solver.name).items():
         options[name] = values.get(f"solver.{name}", option.default)
-        _check_option(option, options[name])
+        option.check(options[name])
     spacing = values["spacing"]
     if spacing not in spacings(solver.name):
         raise InputError(f"{solver.title} cannot use the spacing {str(spacing)[:40]!r}.",
@@ -172,23 +173,7 @@ def _task_options(task: Task, values: Mapping[str, Any]) -> dict[str, Any]:
 
 def _refused(option: Option, value: Any) -> bool:
     try:
-        _check_option(option, value)
+        option.check(value)
     except InputError:
         return True
     return False
-
-
-def _check_option(option: Option, value: Any) -> None:
-    if option.choices:
-        if value not in option.choices:
-            raise InputError(f"{option.label} is {str(value)[:40]!r}.",
-                             fix="Choose one of " + ", ".join(option.choices) + ".", field=option.name)
-    elif isinstance(option.default, bool):
-        if not isinstance(value, bool):
-            raise InputError(f"{option.label} is {str(value)[:40]!r}.", "It must be on or off.", field=option.name)
-    elif isinstance(option.default, (int, float)):
-        low = float("-inf") if option.minimum is None else option.minimum
-        high = float("inf") if option.maximum is None else option.maximum
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not low <= value <= high:
-            raise InputError(f"{option.label} is {str(value)[:40]!r}.",
-                             f"It must be a number from {low:g} to {high:g}.", field=option.name)

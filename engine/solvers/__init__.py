@@ -2,9 +2,9 @@
 
 # The order of these imports is the order of the menus.
 # isort: off
-from engine.solvers.registry import Option, SolverRow, catalogue, count_calls, row, solve, solver
+from engine.solvers.registry import SolverRow, catalogue, count_calls, row, solve, solver
 from engine.solvers import first_order, heun, pndm, dpm_solver, dpmpp, unipc, resfusion
 # isort: on
 
-__all__ = ["Option", "SolverRow", "catalogue", "count_calls", "dpm_solver", "dpmpp", "first_order", "heun", "pndm",
+__all__ = ["SolverRow", "catalogue", "count_calls", "dpm_solver", "dpmpp", "first_order", "heun", "pndm",
            "resfusion", "row", "solve", "solver", "unipc"]

@@ -6,9 +6,10 @@ from itertools import pairwise
 
 from torch import Tensor
 
+from engine.options import Option
 from engine.solvers.exponential import Node, fit, moments, node, orders, path, psi, update
 from engine.solvers.loops import Denoise, Stage, march, single_steps
-from engine.solvers.registry import Option, solver
+from engine.solvers.registry import solver
 from engine.step import Step
 
 _PAPER = "Lu et al. 2022, arXiv 2206.00927, "

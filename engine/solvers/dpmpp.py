@@ -4,10 +4,11 @@ from collections.abc import Iterator
 
 from torch import Tensor
 
+from engine.options import Option
 from engine.solvers.dpm_solver import LOWER_ORDER_FINAL, MULTI_FORM, SINGLE_FORM, THIRD_ORDER, multistep, single
 from engine.solvers.exponential import path
 from engine.solvers.loops import Denoise
-from engine.solvers.registry import Option, solver
+from engine.solvers.registry import solver
 from engine.step import Step
 
 _PAPER = "Lu et al. 2022, arXiv 2211.01095, "

@@ -6,9 +6,10 @@ from itertools import pairwise
 
 from torch import Tensor
 
+from engine.options import Option
 from engine.solvers.exponential import Node, Update, path, update
 from engine.solvers.loops import Denoise, march
-from engine.solvers.registry import Option, solver
+from engine.solvers.registry import solver
 from engine.step import Step
 
 

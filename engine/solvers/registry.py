@@ -1,27 +1,15 @@
 """The catalogue of solvers. One row per solver feeds the dropdown, its hint, the CLI, the docs and the tests."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
 from engine.errors import InputError
+from engine.options import Option, check_all
 from engine.rng import Rng
 from engine.step import Step
-
-
-@dataclass(frozen=True)
-class Option:
-    """One number or choice that a solver takes beyond the common settings."""
-
-    name: str
-    label: str
-    default: float | int | str | bool
-    help: str
-    minimum: float | None = None
-    maximum: float | None = None
-    choices: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -89,12 +77,7 @@ def solve(name: str, denoise: Callable[..., Tensor], x: Tensor, times: Tensor, s
     Raises InputError for an unknown solver, an unknown option or a value outside its range.
     """
     entry = row(name)
-    known: Mapping[str, Option] = {o.name: o for o in entry.options}
-    for key, value in options.items():
-        if key not in known:
-            raise InputError(f"{entry.title} has no option {key!r}.",
-                             fix="It takes " + (", ".join(known) or "no options") + ".", field=key)
-        _check_option(known[key], value)
+    check_all(entry.title, entry.options, options)
     return entry.function(denoise, x, times, schedule, rng=rng, **options)
 
 
@@ -102,18 +85,3 @@ def count_calls(name: str, times: Tensor, schedule, **options) -> int:
     """Denoiser calls that a run over these times will make, found by running the solver on one number."""
     *_, last = solve(name, lambda x, t: x, torch.zeros(1), times, schedule, rng=Rng(0, 1), **options)
     return last.nfe
-
-
-def _check_option(option: Option, value: float | int | str | bool) -> None:
-    if option.choices:
-        if value not in option.choices:
-            raise InputError(f"{option.label} is {str(value)[:40]!r}.",
-                             fix="Choose one of " + ", ".join(option.choices) + ".", field=option.name)
-    elif isinstance(option.default, bool):
-        if not isinstance(value, bool):
-            raise InputError(f"{option.label} is {str(value)[:40]!r}.", "It is either on or off.", field=option.name)
-    elif option.minimum is not None and option.maximum is not None:
-        number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        if not (number and option.minimum <= value <= option.maximum):
-            raise InputError(f"{option.label} is {str(value)[:40]!r}.",
-                             f"It must be from {option.minimum:g} to {option.maximum:g}.", field=option.name)

@@ -7,9 +7,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from engine.options import Option
 from engine.solvers.exponential import Node, Update, fit, moments, orders, path, update
 from engine.solvers.loops import Denoise, combine
-from engine.solvers.registry import Option, solver
+from engine.solvers.registry import solver
 from engine.step import Step
 
 _PAPER = "Zhao et al. 2023, arXiv 2302.04867, algorithms 5 to 8 (data form)"

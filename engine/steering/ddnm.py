@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from engine.solvers.registry import Option
+from engine.options import Option
 from engine.steering import moves
 from engine.steering.operators import Operator
 from engine.steering.registry import steering

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from torch import Tensor
 
 from engine.errors import InputError
-from engine.solvers.registry import Option
+from engine.options import Option, check_all
 from engine.steering.operators import Operator
 from engine.step import Step
 
@@ -79,36 +79,13 @@ def steer(name: str, denoise: Callable[..., Tensor], x: Tensor, times: Tensor, s
     Raises InputError for an unknown method or option, a value out of its range, or noise that the method cannot take.
     """
     entry = row(name)
-    _check_options(entry, options)
+    check_all(entry.title, entry.options, options)
     if not (math.isfinite(noise) and noise >= 0):
         raise InputError(f"The measurement noise is {noise!r}.", "It must be 0 or a positive number.", field="noise")
     if noise > 0 and not entry.noisy:
         raise InputError(f"{entry.title} works with measurements that have no noise, here it is {noise:g}.",
                          fix="Set the noise to 0 or choose another method.", field="noise")
     return entry.function(denoise, x, times, schedule, y=y, operator=operator, noise=float(noise), rng=rng, **options)
-
-
-def _check_options(entry: SteeringRow, options: dict) -> None:
-    known = {o.name: o for o in entry.options}
-    for key, value in options.items():
-        if key not in known:
-            raise InputError(f"{entry.title} has no option {key!r}.",
-                             fix="It takes " + (", ".join(known) or "no options") + ".", field=key)
-        option = known[key]
-        if option.choices and value not in option.choices:
-            raise InputError(f"{option.label} is {str(value)[:40]!r}.",
-                             fix="Choose one of " + ", ".join(option.choices) + ".", field=key)
-        if option.minimum is not None:
-            _check_number(option, value)
-
-
-def _check_number(option: Option, value) -> None:
-    whole = isinstance(option.default, int)
-    number = isinstance(value, int) if whole else isinstance(value, (int, float))
-    if isinstance(value, bool) or not number or not option.minimum <= value <= option.maximum:
-        kind = "a whole number" if whole else "a number"
-        raise InputError(f"{option.label} is {str(value)[:40]!r}.",
-                         f"It must be {kind} from {option.minimum:g} to {option.maximum:g}.", field=option.name)
 
 
 def _one_call_per_step(steps: int, **_options) -> int:

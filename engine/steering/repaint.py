@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from torch import Tensor
 
-from engine.solvers.registry import Option
+from engine.options import Option
 from engine.steering import moves
 from engine.steering.operators import Operator
 from engine.steering.registry import steering

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from engine.errors import InputError
+from engine.options import Option
 from engine.recipe import Recipe
 from engine.step import Step
 
@@ -26,6 +27,10 @@ class Setting:
     step: float | None = None
     unit: str = ""
     advanced: bool = False
+
+    def as_option(self) -> Option:
+        """The same without what only the page needs."""
+        return Option(self.name, self.label, self.default, self.help, self.minimum, self.maximum, self.choices)
 
 
 @dataclass(frozen=True)
@@ -104,7 +109,7 @@ def check(task: Task, recipe: Recipe) -> Recipe:
     known = {s.name: s for s in task.settings}
     for name, value in recipe.options.items():
         if name in known:
-            _check_setting(known[name], value)
+            known[name].as_option().check(value)
     names = task.solvers(recipe.options)
     if recipe.solver not in names:
         raise InputError(f"{task.title} cannot run the solver {recipe.solver[:40]!r} with these settings.",
@@ -115,13 +120,3 @@ def check(task: Task, recipe: Recipe) -> Recipe:
 def _within(name: str, value: float, low: float, high: float) -> None:
     if not low <= value <= high:
         raise InputError(f"{name} is {value:g}.", f"It must be from {low:g} to {high:g}.", field=name)
-
-
-def _check_setting(setting: Setting, value: Any) -> None:
-    if setting.choices and value not in setting.choices:
-        raise InputError(f"{setting.label} is {str(value)[:40]!r}.",
-                         fix="Choose one of " + ", ".join(setting.choices) + ".", field=setting.name)
-    if setting.minimum is not None:
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not np.isfinite(value):
-            raise InputError(f"{setting.label} is {str(value)[:40]!r}.", "It must be a number.", field=setting.name)
-        _within(setting.name, value, setting.minimum, setting.maximum)
