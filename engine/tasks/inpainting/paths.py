@@ -20,6 +20,7 @@ from engine.tasks import pictures
 from engine.tasks.inpainting.fill import smooth_fill
 
 CLASSES = ("daisy", "dandelion", "rose", "sunflower", "tulip")
+LIMITS = {"clip": guidance.clipped, "dynamic": guidance.dynamic_threshold, "none": lambda denoise: denoise}
 FACTOR = 4
 UPSAMPLER_STEPS = 8
 
@@ -84,8 +85,9 @@ class Steered:
         schedule = self.model.schedule
         times = grids.make(self.recipe.spacing, schedule, self.recipe.steps)
         start = rng.normal_like(clean) * schedule(schedule.start)[1]
-        yield from steering.steer(self.method, guidance.clipped(self._denoiser()), start, times, schedule,
-                                  y=clean * known, operator=Inpaint(known > 0), rng=rng, **self.options)
+        denoise = LIMITS[self.recipe.options.get("limit", "clip")](self._denoiser())
+        yield from steering.steer(self.method, denoise, start, times, schedule, y=clean * known,
+                                  operator=Inpaint(known > 0), rng=rng, **self.options)
 
     def _denoiser(self):
         classes = len(self.model.card.classes)
@@ -94,7 +96,8 @@ class Steered:
         none = torch.tensor([classes])
         told = none if self.label is None else torch.tensor([self.label])
         weight = 1.0 if self.label is None else self.recipe.guidance
-        return guidance.classifier_free(self.model.denoiser, {"label": told}, {"label": none}, weight)
+        rescale = float(self.recipe.options.get("rescale", 0.0))
+        return guidance.classifier_free(self.model.denoiser, {"label": told}, {"label": none}, weight, rescale)
 
 
 @dataclass

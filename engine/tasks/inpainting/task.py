@@ -63,6 +63,11 @@ class Inpainting:
                 unit="steps", advanced=True),
         Setting("repeats", "Passes", "How often RePaint and DDNM walk each stretch; 1 means no jumps.", 2, minimum=1,
                 maximum=10, step=1, advanced=True),
+        Setting("limit", "Limit of the estimate", "What keeps each estimate in the range of a picture. The dynamic "
+                "threshold suits strong guidance.", "clip", tuple(paths.LIMITS),
+                ("Clip", "Dynamic threshold", "None"), advanced=True),
+        Setting("rescale", "Guidance rescale", "How much of the contrast that guidance adds is taken back.", 0.0,
+                minimum=0.0, maximum=1.0, step=0.05, advanced=True),
     )
     examples = (
         Example("Scratched cat", _example("chelsea", "thin", 3), {"method": GENERAL}),
@@ -81,7 +86,8 @@ class Inpainting:
         if method == GENERAL:
             return ("method",)
         jumps = ("jump", "repeats") if _takes(method, "jump") else ()
-        return ("method", "flower", *jumps)
+        rescale = ("rescale",) if options.get("flower", ANY) != ANY else ()
+        return ("method", "flower", *jumps, "limit", *rescale)
 
     def ignored(self, options: Mapping[str, Any]) -> tuple[str, ...]:
         """Names of the common settings without effect: guidance needs something that the model is told."""
