@@ -47,7 +47,7 @@ class Subject:
 
 
 def choose(quick: bool) -> Subject:
-    """The first shipped model for pictures, else the wavelet U-Net with random weights, which costs the same time.
+    """The first shipped model for pictures of any size, else the wavelet U-Net with random weights, as fast as one.
 
     quick: with pictures so small that everything is fast and no time means anything.
     """
@@ -58,8 +58,8 @@ def choose(quick: bool) -> Subject:
 def _choose() -> Subject:
     for name in models.names():
         model = models.load(name)
-        if model.card.architecture.kind in networks.kinds():
-            options = model.card.architecture.options
+        options = model.card.architecture.options
+        if model.card.architecture.kind in networks.kinds() and "size" not in options:
             return Subject(f"model {name}", model.network, model.schedule, model.card.prediction,
                            model.card.resolution_px, options.get("classes", 0), options.get("cond_channels", 0))
     with torch.random.fork_rng():

@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import io
+from concurrent.futures import ThreadPoolExecutor
 
 import gradio as gr
 import numpy as np
@@ -151,7 +152,10 @@ def test_large_bodies_are_refused_declared_or_not(sent, declared, path, status):
 
     headers = [(b"content-length", str(sent).encode())] if declared else []
     scope = {"type": "http", "path": path, "headers": headers}
-    asyncio.run(BodyLimit(app, json_bytes=1000, upload_bytes=8000)(scope, receive, send))
+    # In a thread of its own: the browser tests leave an event loop running in this one.
+    with ThreadPoolExecutor(1) as pool:
+        limited = BodyLimit(app, json_bytes=1000, upload_bytes=8000)(scope, receive, send)
+        pool.submit(asyncio.run, limited).result()
     assert answers[0]["status"] == status
 
 
