@@ -22,12 +22,12 @@ def _line(name: str) -> str:
     training = entry.training
     text = f"<strong>{html.escape(entry.title)}</strong>, {entry.parameters / 1e6:.1f} M parameters"
     if training.data:
-        text += f", trained on {html.escape(', '.join(training.data))}"
+        text += f", trained for {training.minutes:.0f} minutes on {html.escape(', '.join(training.data))}"
     if training.licences:
         text += f" ({html.escape(', '.join(dict.fromkeys(training.licences)))})"
     if entry.failures:
         text += f". Known to fail: {html.escape(' '.join(line.rstrip('.') + '.' for line in entry.failures))}"
-    return text.rstrip(".") + "."
+    return " ".join(filter(None, (text.rstrip(".") + ".", html.escape(entry.note))))
 
 
 def all_cards() -> str:
