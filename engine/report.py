@@ -99,8 +99,8 @@ def _restoration(rows: Sequence[Row]) -> Iterable[str]:
     each_s = _mean(row["seconds"] for row in rows if row["method"] == first["method"])
     strength = f" at strength {first['strength']:g}" if "strength" in first else ""
     yield (f"PSNR in dB, mean of {first['pictures']} pictures{strength}. One sample has diversity 0, those of the mean "
-           f"have diversity 1. Gain and SSIM are those of one sample ({first['method']}; {each_s:.2g} s a picture). The best classical method is taken of all that were "
-           "tried, doing nothing among them.")
+           f"have diversity 1. Gain and SSIM are those of one sample ({first['method']}; {each_s:.2g} s a picture). "
+           "The best classical method is taken of all that were tried, doing nothing among them.")
     yield _table(lines)
     yield _verdict("one sample at least 1 dB better than the best classical method, and better in SSIM", len(lines),
                    missed)
