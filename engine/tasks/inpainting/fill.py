@@ -16,7 +16,7 @@ def smooth_fill(picture: Tensor, known: Tensor) -> Tensor:
         weight = F.avg_pool2d(weights[-1], 2, ceil_mode=True)
         value = F.avg_pool2d(values[-1] * weights[-1], 2, ceil_mode=True)
         values.append(value / weight.clamp(min=1e-6))
-        weights.append((weight > 0).to(weight) if len(weights) else weight)
+        weights.append((weight > 0).to(weight))
     guess = values[-1]
     for value, weight in zip(reversed(values[:-1]), reversed(weights[:-1])):
         guess = F.interpolate(guess, size=value.shape[-2:], mode="bilinear", align_corners=False)

@@ -63,6 +63,11 @@ def test_restoration_of_a_damaged_picture_measures_itself():
     assert set(result.arrays) == {"samples", "input", "reference"}
 
 
+def test_a_picture_of_ones_own_is_never_damaged_unasked():
+    _, result = _run("restoration", {"picture": _picture(40, 40)}, steps=1)
+    assert np.array_equal(result.arrays["input"].values, _picture(40, 40).pixels) and "reference" not in result.arrays
+
+
 def test_samples_mean_and_spread():
     _, result = _run("restoration", {"picture": _picture()}, samples=3,
                      options={"degradation": "lowlight", "play": False, "diversity": 1.0})
