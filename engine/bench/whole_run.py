@@ -4,6 +4,7 @@ import base64
 import statistics
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -15,7 +16,7 @@ from engine.bench.table import Row, Table, machine, medians_s
 from engine.io.save import jpeg_frame
 from engine.recipe import Recipe
 from engine.rng import Rng
-from engine.runtime import device, sharing
+from engine.runtime import computing, device, sharing
 from engine.runtime.execution import Finished, Working, execute
 from engine.runtime.settings import limits
 from engine.step import Step
@@ -66,7 +67,8 @@ def measure(quick: bool) -> list[Table]:
 
 def _row(task: _Task, solver: str, bare: Callable[[], None], quick: bool) -> Row:
     recipe, shown = Recipe(task="bench", solver=solver, steps=STEPS), []
-    found = medians_s({"run": lambda: shown.append(_watch(task, recipe)), "bare": bare}, 1 if quick else 15)
+    found = medians_s({"run": lambda: shown.append(_watch(task, recipe)), "bare": partial(computing.compute, bare)},
+                      1 if quick else 15)
     return {"solver": solver, "run s": round(found["run"], 4), "20 bare calls s": round(found["bare"], 4),
             "ratio": round(found["run"] / found["bare"], 3), "previews": statistics.median(shown)}
 

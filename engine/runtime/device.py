@@ -8,6 +8,9 @@ import torch
 from engine.errors import InputError
 from engine.runtime.settings import limits
 
+THREADS = torch.get_num_threads()
+"""Threads that compute networks on the processor, as torch chose them when the program started."""
+
 _PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
@@ -49,7 +52,7 @@ def facts(device: torch.device | None = None) -> dict[str, str | int]:
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
     if device.type == "cpu":
         name = torch.cpu.get_capabilities().get("cpu_name", name)
-    return {"device": str(name), "cores": os.cpu_count() or 1, "threads": torch.get_num_threads(),
+    return {"device": str(name), "cores": os.cpu_count() or 1, "threads": THREADS,
             "torch": torch.__version__, "dtype": str(precision(device)).removeprefix("torch.")}
 
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from engine.errors import InputError
-from engine.runtime import device
+from engine.runtime import computing, device
 from engine.runtime.places import Places, Ticket
 from engine.runtime.settings import limits
 from engine.step import Step
@@ -209,6 +209,7 @@ class _Run:
 
     def _consume(self, task: "Task", inputs: Mapping[str, Any], recipe: "Recipe") -> "Result | None":
         result = None
+        computing.alone()
         with torch.no_grad():
             items = task.run(inputs, recipe)
             try:

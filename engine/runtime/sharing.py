@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from engine.runtime import device
+from engine.runtime import computing, device
 from engine.runtime.settings import limits
 
 Denoiser = Callable[..., Tensor]
@@ -144,6 +144,9 @@ class Shared:
         return torch.cat([self._compute(*call.part(slice(i, i + cap))) for i in range(0, call.samples, cap)])
 
     def _compute(self, x: Tensor, t: Tensor, cond: dict[str, Any]) -> Tensor:
+        return computing.compute(self._without_gradients, x, t, cond)
+
+    def _without_gradients(self, x: Tensor, t: Tensor, cond: dict[str, Any]) -> Tensor:
         # The leader's own modes must not leak into the answers of the others.
         with torch.inference_mode(False), torch.no_grad():
             return self.denoise(x, t, **cond)

@@ -20,6 +20,7 @@ class SolverRow:
     `count_calls` counts for any times. order: what the default options reach. steps: (fewest, default, most) that make
     sense. deterministic: with the default options.
     spacings: the grids it accepts, by name; empty means all. paper: where it comes from.
+    needs: keyword argument that a run must supply beside the options ("plan", "statistics", "transport"), or "".
     """
 
     name: str
@@ -35,6 +36,7 @@ class SolverRow:
     options: tuple[Option, ...] = ()
     spacings: tuple[str, ...] = ()
     tags: frozenset[str] = field(default_factory=frozenset)
+    needs: str = ""
 
 
 _ROWS: dict[str, SolverRow] = {}
@@ -42,14 +44,14 @@ _ROWS: dict[str, SolverRow] = {}
 
 def solver(name: str, *, title: str, order: int, nfe_per_step: float = 1, deterministic: bool = True, hint: str,
            paper: str, steps: tuple[int, int, int] = (5, 20, 100), calls: Callable[[int], int] | None = None,
-           options: tuple[Option, ...] = (), spacings: tuple[str, ...] = (), tags: tuple[str, ...] = ()):
+           options: tuple[Option, ...] = (), spacings: tuple[str, ...] = (), tags: tuple[str, ...] = (), needs: str = ""):
     """Enter a generator function `f(denoise, x, times, schedule, rng=None, **options)` in the catalogue."""
 
     def enter(function):
         assert name not in _ROWS, f"solver {name} is entered twice"
         _ROWS[name] = SolverRow(name, title, order, nfe_per_step, deterministic, hint, paper, steps,
                                 calls or (lambda n: round(n * nfe_per_step)), function, options, spacings,
-                                frozenset(tags))
+                                frozenset(tags), needs)
         return function
 
     return enter
@@ -74,10 +76,14 @@ def solve(name: str, denoise: Callable[..., Tensor], x: Tensor, times: Tensor, s
 
     denoise(x_t, t) -> x0: posterior mean, shapes (B, *). x: state at times[0]. times: decreasing, N+1 values
     (`engine.grids`). schedule: (alpha, sigma) of t. rng: needed by stochastic solvers, one stream per sample.
-    Raises InputError for an unknown solver, an unknown option or a value outside its range.
+    options: the row's options, and what it needs (`SolverRow.needs`) by that name.
+    Raises InputError for an unknown solver, an unknown option, a value outside its range, or a need that is not met.
     """
     entry = row(name)
-    check_all(entry.title, entry.options, options)
+    check_all(entry.title, entry.options, {k: v for k, v in options.items() if k != entry.needs})
+    if entry.needs and options.get(entry.needs) is None:
+        raise InputError(f"{entry.title} needs a {entry.needs} of this model.", "None was found beside its weights.",
+                         "Choose another solver, or make one with `python -m engine prepare`.", "solver")
     return entry.function(denoise, x, times, schedule, rng=rng, **options)
 
 
