@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from engine import schedules
+from engine.denoisers import coefficients
 from engine.networks.wavelet_unet import WaveletUNet
 
 # Typical standard deviation of (degraded - clean) over the training degradations, pictures in [-1, 1].
@@ -45,35 +46,42 @@ class ResidualUNet(nn.Module):
 def principal_components(pictures: Tensor, count: int) -> dict[str, Tensor]:
     """Mean, leading directions, their variances, and the variance of the rest per remaining dimension.
 
-    pictures (N, C, H, W) with N > count; the values are the buffers of `GaussianUNet`.
+    pictures (N, C, H, W) with N > count; the values are the buffers of `GaussianUNet`. Works on the pictures' inner
+    products (N x N), which are fewer than those of the pixels.
     """
     flat = pictures.flatten(1)
     mean = flat.mean(0)
-    _, singular, directions = torch.linalg.svd(flat - mean, full_matrices=False)
-    variances = singular.square() / (len(flat) - 1)
-    rest = variances[count:].sum() / max(flat.shape[1] - count, 1)
-    return {"mean": mean, "directions": directions[:count].T.contiguous(), "variances": variances[:count],
+    centred = flat - mean
+    squares, mixtures = torch.linalg.eigh((centred @ centred.T).double())
+    squares, mixtures = squares.flip(0)[:count].clamp(min=0), mixtures.flip(1)[:, :count]
+    directions = (centred.T.double() @ mixtures) / squares.sqrt().clamp(min=1e-12)
+    variances = (squares / (len(flat) - 1)).to(flat.dtype)
+    total = centred.square().sum() / (len(flat) - 1)
+    rest = (total - variances.sum()).clamp(min=0) / max(flat.shape[1] - count, 1)
+    return {"mean": mean, "directions": directions.to(flat.dtype).contiguous(), "variances": variances,
             "rest": rest.reshape(1)}
 
 
 class GaussianUNet(nn.Module):
-    """Wavelet U-Net that corrects the posterior mean of a Gaussian law fitted to the training pictures; predicts v.
+    """Wavelet U-Net that corrects the posterior mean of a Gaussian law fitted to the training pictures.
 
     x0_lin = mean + D diag(alpha e / (alpha^2 e + sigma^2)) D' (x_t - alpha mean) + the same for the isotropic rest
     (closed form of the posterior mean for Gaussian data). What is left is scaled to the standard deviation that the law
     itself leaves over. components: number of directions D; size: side of the pictures in pixels, fixed.
+    schedule: name of the noise schedule; predicts: "v" or "velocity", a kind of `engine.denoisers.KINDS`.
     """
 
-    def __init__(self, components: int, size: int, channels: int = 3, **options):
+    def __init__(self, components: int, size: int, channels: int = 3, schedule: str = "cosine", predicts: str = "v",
+                 **options):
         super().__init__()
-        self.schedule = schedules.cosine()
+        self.schedule = schedules.by_name(schedule)
+        self.predicts = predicts
         length = channels * size * size
         self.register_buffer("mean", torch.zeros(length))
         self.register_buffer("directions", torch.zeros(length, components))
         self.register_buffer("variances", torch.ones(components))
         self.register_buffer("rest", torch.ones(1))
         self.correction = WaveletUNet(channels=channels, **options)
-
     def base(self, x: Tensor, alpha: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor]:
         """Linear guess of x0, (B, C, H, W), and the standard deviation it leaves in x0, (B, 1, 1, 1)."""
         def gain(variance: Tensor) -> Tensor:
@@ -90,7 +98,10 @@ class GaussianUNet(nn.Module):
         return x0.reshape(x.shape), (left / len(self.mean)).sqrt()[..., None, None]
 
     def forward(self, x: Tensor, t: Tensor, label: Tensor | None = None, cond: Tensor | None = None) -> Tensor:
-        alpha, sigma = (v.float()[:, None] for v in self.schedule(t.clamp(1e-3, self.schedule.t_max)))
+        t = t.clamp(1e-3, self.schedule.t_max)
+        levels = self.schedule(t)
+        on_x, on_x0 = coefficients(*levels, "x0", self.predicts, self.schedule.rates(t))
+        alpha, sigma, on_x, on_x0 = (v.float()[:, None] for v in (*levels, on_x, on_x0))
         x0, left = self.base(x, alpha, sigma)
-        alpha, sigma = alpha[..., None, None], sigma[..., None, None]
-        return (alpha * x - x0 - left * self.correction(x, t, label).float()) / sigma
+        estimate = x0 + left * self.correction(x, t, label).float()
+        return on_x[..., None, None] * x + on_x0[..., None, None] * estimate

@@ -62,6 +62,11 @@ def catalogue() -> tuple[SolverRow, ...]:
     return tuple(_ROWS.values())
 
 
+def self_sufficient() -> tuple[SolverRow, ...]:
+    """The solvers that run on every denoiser: those that need no plan, statistics or transport made for it."""
+    return tuple(entry for entry in _ROWS.values() if not entry.needs)
+
+
 def row(name: str) -> SolverRow:
     """One row. Raises InputError with the known names."""
     if name not in _ROWS:

@@ -5,9 +5,10 @@ from pathlib import Path
 
 from engine.errors import InputError
 
-# Which task's folder describes which model.
-_HOMES = {"restoration": "restoration", "inpainting": "inpainting", "flowers": "inpainting",
-          "flowers_x4": "inpainting"}
+# The module whose `specs(data)` describes the model: model name to a function that reads its data and gives its Spec.
+_HOMES = {"restoration": "engine.tasks.restoration.training", "inpainting": "engine.tasks.inpainting.training",
+          "flowers": "engine.training.flowers", "flowers_flow": "engine.training.flowers",
+          "flowers_x4": "engine.tasks.inpainting.training"}
 
 
 def names() -> tuple[str, ...]:
@@ -29,7 +30,6 @@ def train(task: str, data: str, minutes: float, resume: bool = False, folder: st
     if not 0 < minutes <= 100_000:
         raise InputError(f"The budget is {minutes:g} minutes.", "It must be more than 0 and at most 100000.",
                          field="minutes")
-    home = importlib.import_module(f"engine.tasks.{_HOMES[task]}.training")
-    spec = home.specs(Path(data))[task]
+    spec = importlib.import_module(_HOMES[task]).specs(Path(data))[task]()
     target = Path(folder) if folder else Path.home() / ".cache" / "diffuscope" / "training" / task
     return fit(spec, minutes, target, resume)

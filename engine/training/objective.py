@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor, nn
 
+from engine.denoisers import coefficients
 from engine.networks.bases import RESIDUAL_SPREAD, residual_base
 from engine.training.spec import Batch
 
@@ -10,9 +11,12 @@ from engine.training.spec import Batch
 def loss(network: nn.Module, batch: Batch, schedule, prediction: str, generator: torch.Generator) -> Tensor:
     """Mean squared error of the network's prediction at random times, weighted as the prediction type needs.
 
-    prediction: "v" (v = alpha eps - sigma x0, time-uniform) or "resnoise" (Resfusion's target, see `_resnoise`).
+    prediction: "resnoise" (Resfusion's target, see `_resnoise`) or "v" (Salimans and Ho, 2022) or "velocity" (flow
+    matching, Lipman et al., 2023), both at uniform times.
     """
-    return {"v": _velocity, "resnoise": _resnoise}[prediction](network, batch, schedule, generator)
+    if prediction == "resnoise":
+        return _resnoise(network, batch, schedule, generator)
+    return _linear(network, batch, schedule, prediction, generator)
 
 
 def _times(count: int, low: float, high: float, generator: torch.Generator) -> Tensor:
@@ -29,12 +33,14 @@ def _mean(error: Tensor, weight: Tensor | None) -> Tensor:
     return error.mean() if weight is None else (error * weight).sum() / (weight.sum() * error.shape[1])
 
 
-def _velocity(network, batch, schedule, generator):
+def _linear(network, batch, schedule, prediction, generator):
     t = _times(len(batch.x0), schedule.t_min, schedule.t_max, generator)
-    alpha, sigma = _columns(*schedule(t))
-    eps = torch.randn(batch.x0.shape, generator=generator)
-    predicted = network(alpha * batch.x0 + sigma * eps, t, label=batch.label, cond=batch.cond)
-    return _mean((predicted.float() - (alpha * eps - sigma * batch.x0)).square(), batch.weight)
+    (alpha, sigma), rates = schedule(t), schedule.rates(t)
+    on_x, on_x0 = _columns(*coefficients(alpha, sigma, "x0", prediction, rates))
+    alpha, sigma = _columns(alpha, sigma)
+    x_t = alpha * batch.x0 + sigma * torch.randn(batch.x0.shape, generator=generator)
+    predicted = network(x_t, t, label=batch.label, cond=batch.cond)
+    return _mean((predicted.float() - (on_x * x_t + on_x0 * batch.x0)).square(), batch.weight)
 
 
 def _resnoise(network, batch, schedule, generator):

@@ -5,7 +5,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.random import Generator
+from torch import Tensor
 
 from engine.errors import InputError
 
@@ -47,3 +49,14 @@ def centre(picture: np.ndarray, side: int) -> np.ndarray:
     height, width = picture.shape[:2]
     y, x = (height - side) // 2, (width - side) // 2
     return picture[y:y + side, x:x + side]
+
+
+def to_tensor(crops: Sequence[np.ndarray]) -> Tensor:
+    """uint8 (H, W, 3) pictures to (B, 3, H, W) in [-1, 1]."""
+    return torch.from_numpy(np.stack(crops)).permute(0, 3, 1, 2).float() / 127.5 - 1
+
+
+def sheet(*columns: Tensor) -> np.ndarray:
+    """A sheet (H, W, 3) uint8: one row per sample, one column per tensor (B, 3, h, w) in [-1, 1]."""
+    grid = torch.cat([torch.cat(list(c), dim=-2) for c in columns], dim=-1).clamp(-1, 1)
+    return np.uint8(grid.permute(1, 2, 0).numpy() * 127.5 + 128)

@@ -19,7 +19,6 @@ from engine.step import Step
 from engine.tasks import pictures
 from engine.tasks.inpainting.fill import smooth_fill
 
-CLASSES = ("daisy", "dandelion", "rose", "sunflower", "tulip")
 LIMITS = {"clip": guidance.clipped, "dynamic": guidance.dynamic_threshold, "none": lambda denoise: denoise}
 FACTOR = 4
 UPSAMPLER_STEPS = 8

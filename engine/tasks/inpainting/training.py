@@ -1,5 +1,6 @@
-"""Training of the inpainting models: the mask-conditioned one, the flowers prior, and the upsampler behind it."""
+"""Training of the inpainting models: the mask-conditioned one, and the upsampler behind the flowers prior."""
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -9,30 +10,21 @@ import torch.nn.functional as F
 from numpy.random import Generator
 from torch import Tensor
 
-from engine.networks.bases import principal_components
 from engine.rng import Rng
 from engine.tasks.inpainting import masks
-from engine.tasks.inpainting.paths import CLASSES as FLOWERS
 from engine.tasks.inpainting.paths import FACTOR, condition, enlarged
 from engine.training import pictures
 from engine.training.spec import Batch, Spec
 
 SOURCES = ("flowers", "grocery", "wallpapers_elementary")
 LICENCES = "flower_photos CC-BY; grocery MIT; wallpapers CC0, Unsplash, CC BY-SA"
-COARSE_PX = 32
 # Known pixels are copied from the input at the end: their error teaches little.
 KNOWN_WEIGHT = 0.1
 
 
-def specs(data: Path) -> dict[str, Spec]:
+def specs(data: Path) -> dict[str, Callable[[], Spec]]:
     """The models that this task trains, by name; their pictures are read when one of them is taken."""
-    return _Lazy({"inpainting": partial(_general, data), "flowers": partial(_prior, data),
-                  "flowers_x4": partial(_upsampler, data)})
-
-
-class _Lazy(dict):
-    def __getitem__(self, name: str) -> Spec:
-        return super().__getitem__(name)()
+    return {"inpainting": partial(_general, data), "flowers_x4": partial(_upsampler, data)}
 
 
 def _split(data: Path, sources=SOURCES) -> tuple[list[np.ndarray], list[np.ndarray]]:
@@ -40,17 +32,6 @@ def _split(data: Path, sources=SOURCES) -> tuple[list[np.ndarray], list[np.ndarr
     train = pictures.read([p for p in paths if not pictures.held_out(p)])
     kept = [p for p in paths if pictures.held_out(p)]
     return train, [pictures.centre(p, 128) for p in pictures.read(kept[:: max(1, len(kept) // 8)][:8])]
-
-
-def to_tensor(crops: list[np.ndarray]) -> Tensor:
-    """uint8 (H, W, 3) pictures to (B, 3, H, W) in [-1, 1]."""
-    return torch.from_numpy(np.stack(crops)).permute(0, 3, 1, 2).float() / 127.5 - 1
-
-
-def _rows(*columns: Tensor) -> np.ndarray:
-    """A sheet: one row per sample, one column per tensor (B, 3, H, W)."""
-    grid = torch.cat([torch.cat(list(c), dim=-2) for c in columns], dim=-1).clamp(-1, 1)
-    return np.uint8(grid.permute(1, 2, 0).numpy() * 127.5 + 128)
 
 
 def _db(estimate: Tensor, clean: Tensor, weight: Tensor | float = 1.0) -> float:
@@ -94,7 +75,7 @@ def _holes(train: list[np.ndarray], wide: list[int], rng: Generator, progress: f
         index = wide[rng.integers(len(wide))] if wide and rng.random() < 1 / 6 else rng.integers(len(train))
         clean.append(_scaled_crop(train[index], side, rng))
         known.append(~masks.mixed(rng, side, side))
-    x0 = to_tensor(clean)
+    x0 = pictures.to_tensor(clean)
     mask = torch.from_numpy(np.stack(known)).float()[:, None]
     return Batch(x0, cond=condition(x0, mask), weight=1 - (1 - KNOWN_WEIGHT) * mask)
 
@@ -110,7 +91,7 @@ def _scaled_crop(picture: np.ndarray, side: int, rng: Generator) -> np.ndarray:
 def _validation_holes(kept: list[np.ndarray]) -> tuple[Tensor, Tensor]:
     kinds = ("free_form", "centre_box", "thin", "random_box")
     known = [~masks.draw(kinds[i % 4], np.random.default_rng(i), 128, 128) for i in range(len(kept))]
-    return to_tensor(kept), torch.from_numpy(np.stack(known)).float()[:, None]
+    return pictures.to_tensor(kept), torch.from_numpy(np.stack(known)).float()[:, None]
 
 
 def _validate_holes(kept: list[np.ndarray], denoise) -> dict[str, float]:
@@ -127,72 +108,7 @@ def _sheet_holes(kept: list[np.ndarray], denoise) -> np.ndarray:
     clean, known = _validation_holes(kept)
     cond = condition(clean, known)
     drawn = [torch.where(known > 0, clean, _residual_sample(denoise, {"cond": cond}, 20, seed)) for seed in (0, 1)]
-    return _rows(clean * known, cond[:, :3], *drawn, clean)
-
-
-# The flowers prior, 32 px.
-
-def _prior(data: Path) -> Spec:
-    paths = pictures.files(data, ("flowers",))
-    labels = {p: FLOWERS.index(p.name.split("_")[0]) for p in paths}
-    train = [p for p in paths if not pictures.held_out(p)]
-    small = [_shrunk(p) for p in pictures.read(train)]
-    kept = pictures.read([p for p in paths if pictures.held_out(p)])
-    components = principal_components(to_tensor([pictures.centre(p, COARSE_PX) for p in small]), 384)
-    return Spec(
-        name="flowers", task="inpainting", title="Prior of flower photographs, 32 px", kind="gaussian_unet",
-        options={"components": 384, "size": COARSE_PX, "classes": len(FLOWERS), "widths": (96, 144, 192), "depth": 2,
-                 "attention": 2, "stem": True},
-        schedule=("cosine", {}), prediction="v", resolution_px=COARSE_PX, classes=FLOWERS,
-        batch=partial(_flowers, small, [labels[p] for p in train]),
-        validate=partial(_validate_flowers, [_shrunk(p) for p in kept]),
-        sheet=_sheet_flowers, data="flowers, five classes", licences="flower_photos CC-BY", ema=0.9995,
-        buffers=components, failures=("Knows flowers only, from the front more than from the side.",
-                                      "Stems, leaves and backgrounds are vague."))
-
-
-def _shrunk(picture: np.ndarray) -> np.ndarray:
-    """Short side to 36 px: a few pixels of room for random crops of 32."""
-    import cv2
-
-    height, width = picture.shape[:2]
-    scale = (COARSE_PX + 4) / min(height, width)
-    return cv2.resize(picture, (round(width * scale), round(height * scale)), interpolation=cv2.INTER_AREA)
-
-
-def _flowers(small: list[np.ndarray], labels: list[int], rng: Generator, progress: float) -> Batch:
-    """48 crops of 32 px near the middle; the class is dropped in one of ten."""
-    chosen = rng.integers(len(small), size=48)
-    crops = [pictures.crop(pictures.centre(small[i], COARSE_PX + 4), COARSE_PX, rng) for i in chosen]
-    told = [len(FLOWERS) if rng.random() < 0.1 else labels[i] for i in chosen]
-    return Batch(to_tensor(crops), torch.tensor(told))
-
-
-def _validate_flowers(kept: list[np.ndarray], denoise) -> dict[str, float]:
-    """Root mean square error of the denoised held-out flowers (in [-1, 1]) at three noise levels, class unknown."""
-    from engine import schedules
-
-    clean = to_tensor([pictures.centre(p, COARSE_PX) for p in kept])
-    scores = {}
-    for t in (0.25, 0.5, 0.75):
-        alpha, sigma = schedules.cosine()(t)
-        estimate = denoise(alpha * clean + sigma * Rng(0, len(clean)).normal_like(clean), t)
-        scores[f"rmse at t = {t}"] = round(float((estimate - clean).square().mean().sqrt()), 4)
-    return scores
-
-
-def _sheet_flowers(denoise) -> np.ndarray:
-    """One row per class, eight samples each, guidance 3, 20 steps of DPM-Solver++ 2M."""
-    from engine import grids, guidance, schedules
-    from engine.solvers import solve
-
-    schedule = schedules.cosine()
-    count = 8 * len(FLOWERS)
-    label = torch.arange(len(FLOWERS)).repeat_interleave(8)
-    guided = guidance.classifier_free(denoise, {"label": label}, {"label": torch.full_like(label, len(FLOWERS))}, 3.0)
-    x = Rng(0, count).normal(3, COARSE_PX, COARSE_PX)
-    *_, last = solve("dpmpp_2m", guidance.clipped(guided), x, grids.make("uniform", schedule, 20), schedule)
-    return _rows(*last.x.clamp(-1, 1).reshape(len(FLOWERS), 8, 3, COARSE_PX, COARSE_PX).unbind(1))
+    return pictures.sheet(clean * known, cond[:, :3], *drawn, clean)
 
 
 # The upsampler, 32 px to 128 px.
@@ -211,14 +127,14 @@ def _upsampler(data: Path) -> Spec:
 
 def _small(train: list[np.ndarray], rng: Generator, progress: float) -> Batch:
     """16 crops of 64 px, shrunk four times by area averages, slightly noisy as the prior's samples are, enlarged."""
-    x0 = to_tensor([pictures.crop(train[rng.integers(len(train))], 64, rng) for _ in range(16)])
+    x0 = pictures.to_tensor([pictures.crop(train[rng.integers(len(train))], 64, rng) for _ in range(16)])
     noise = torch.from_numpy(rng.standard_normal((16, 3, 16, 16), np.float32) * rng.uniform(0, 0.06, (16, 1, 1, 1)))
     return Batch(x0, cond=enlarged(F.avg_pool2d(x0, FACTOR) + noise.float()))
 
 
 def _validate_small(kept: list[np.ndarray], denoise) -> dict[str, float]:
     """PSNR in dB on 8 held-out crops: bicubic, one sample of 10 steps, mean of 4."""
-    clean = to_tensor(kept)
+    clean = pictures.to_tensor(kept)
     cond = {"cond": enlarged(F.avg_pool2d(clean, FACTOR))}
     drawn = [_residual_sample(denoise, cond, 10, seed) for seed in range(4)]
     scores = {"bicubic": cond["cond"], "one sample": drawn[0], "mean of 4": torch.stack(drawn).mean(0)}
@@ -226,6 +142,6 @@ def _validate_small(kept: list[np.ndarray], denoise) -> dict[str, float]:
 
 
 def _sheet_small(kept: list[np.ndarray], denoise) -> np.ndarray:
-    clean = to_tensor(kept)
+    clean = pictures.to_tensor(kept)
     cond = enlarged(F.avg_pool2d(clean, FACTOR))
-    return _rows(cond, *(_residual_sample(denoise, {"cond": cond}, 10, seed) for seed in (0, 1)), clean)
+    return pictures.sheet(cond, *(_residual_sample(denoise, {"cond": cond}, 10, seed) for seed in (0, 1)), clean)

@@ -1,5 +1,6 @@
 """Training of the restoration model: crops of photographs, degraded at random, and the clean crop as the goal."""
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -16,11 +17,15 @@ SOURCES = ("flowers", "grocery", "wallpapers_elementary")
 SHARES = np.array([5, 3, 4, 2, 2, 2, 2, 2]) / 22
 
 
-def specs(data: Path) -> dict[str, Spec]:
-    """The models that this task trains, by name."""
+def specs(data: Path) -> dict[str, Callable[[], Spec]]:
+    """The model that this task trains, by name."""
+    return {"restoration": partial(_spec, data)}
+
+
+def _spec(data: Path) -> Spec:
     paths = pictures.files(data, SOURCES)
     train = pictures.read([p for p in paths if not pictures.held_out(p)])
-    return {"restoration": Spec(
+    return Spec(
         name="restoration", task="restoration", title="Restoration of photographs", kind="residual_unet",
         options={"cond_channels": 3, "classes": len(NAMES), "widths": (48, 96, 144), "depth": 2, "attention": 0,
                  "norm_kind": "pixel"},
@@ -31,7 +36,7 @@ def specs(data: Path) -> dict[str, Spec]:
         licences="flower_photos CC-BY; grocery MIT; wallpapers CC0, Unsplash, CC BY-SA",
         failures=("Text and faces are not in the training data.",
                   "Shadows that fill the whole picture cannot be told from dark objects.",
-                  "Raindrops and deep shadow are filled in by guess: plausible, not measured."))}
+                  "Raindrops and deep shadow are filled in by guess: plausible, not measured."))
 
 
 def _wide(train) -> list[int]:
