@@ -4,9 +4,7 @@
 # isort: off
 from engine.solvers.registry import SolverRow, catalogue, count_calls, row, self_sufficient, solve, solver
 from engine.solvers import first_order, heun, pndm, dpm_solver, dpmpp, unipc, resfusion
-from engine.solvers import adaptive, time_shift, interpolant
 # isort: on
 
-__all__ = ["SolverRow", "adaptive", "catalogue", "count_calls", "dpm_solver", "dpmpp", "first_order",
-           "heun", "interpolant", "pndm", "resfusion", "row", "self_sufficient", "solve", "solver", "time_shift",
-           "unipc"]
+__all__ = ["SolverRow", "catalogue", "count_calls", "dpm_solver", "dpmpp", "first_order", "heun", "pndm",
+           "resfusion", "row", "self_sufficient", "solve", "solver", "unipc"]
