@@ -33,6 +33,7 @@ def _prior(data: Path) -> Spec:
 def _flow(data: Path) -> Spec:
     """The 64-px flow-matching model of the laboratory."""
     return _spec(data, 64, 24, 160, (64, 128, 160), "velocity", "flow", name="flowers_flow", task="laboratory",
+                 learning_rate=1e-3,
                  title="Flow matching on flower photographs, 64 px")
 
 
