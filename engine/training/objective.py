@@ -46,20 +46,38 @@ def _linear(network, batch, schedule, prediction, generator):
 def _resnoise(network, batch, schedule, generator):
     """Resfusion (Shi et al., NeurIPS 2024), continuous limit: resnoise = eps + (sigma / 2) (degraded - clean).
 
-    Half of the samples sit at t = 1, where every run starts and nothing of the clean picture is in the state; half of
-    those without noise, as runs of diversity 0 start. The error is counted in units of what the linear base leaves
-    over, times the share (1/10 to 1) that it has in the clean picture, so that nearly clean states do not dominate.
+    Runs start at t = 1, where nothing of the clean picture is in the state, so half of the samples sit there, half of
+    those without noise (diversity 0). Such a run later meets its own estimate in place of picture and noise; a quarter
+    of the samples are that case, and learn to improve the estimate. The error is counted in units of what the linear
+    base leaves over, times the share (1/10 to 1) that it has in the clean picture, so that nearly clean states do not
+    dominate.
     """
-    count = len(batch.x0)
-    t = _times(count, 0.02, 1.0, generator)
-    t[: count // 2] = 1.0
+    quarter = len(batch.x0) // 4
+    degraded = batch.cond[:, :3]
+    t = _times(len(batch.x0), 0.02, 1.0, generator)
+    t[:2 * quarter] = 1.0
     alpha, sigma = _columns(*schedule(t))
     kept, = _columns(schedule.retained(t))
-    degraded, eps = batch.cond[:, :3], torch.randn(batch.x0.shape, generator=generator)
-    eps[: count // 4] = 0
-    x_t = alpha * batch.x0 + (1 - kept) * degraded + sigma * eps
-    predicted = network(x_t, t, label=batch.label, cond=batch.cond)
+    y = alpha * batch.x0 + sigma * torch.randn(batch.x0.shape, generator=generator)
+    y[:quarter] = 0
+    own = slice(len(y) - quarter, None)
+    y[own] = alpha[own] * _first_estimate(network, batch, schedule, own)
+    predicted = network(y + (1 - kept) * degraded, t, label=batch.label, cond=batch.cond)
+    eps = (y - alpha * batch.x0) / sigma
     target = eps + sigma / 2 * (degraded - batch.x0)
     _, left = residual_base(eps, alpha, sigma, RESIDUAL_SPREAD)
     in_picture = (sigma * left / (alpha + sigma.square() / 2) / RESIDUAL_SPREAD).square()
-    return _mean(in_picture.clamp(0.1, 1.0) * ((predicted.float() - target) / left).square(), batch.weight)
+    share = in_picture.clamp(0.1, 1.0)
+    share[own] = in_picture[own]
+    return _mean(share * ((predicted.float() - target) / left).square(), batch.weight)
+
+
+@torch.no_grad()
+def _first_estimate(network, batch, schedule, which: slice):
+    """What a run of diversity 0 takes for the clean picture after its first call."""
+    degraded, label = batch.cond[which, :3], None if batch.label is None else batch.label[which]
+    start = degraded.new_ones(len(degraded))
+    _, sigma = _columns(*schedule(start))
+    kept, = _columns(schedule.retained(start))
+    found = network((1 - kept) * degraded, start, label=label, cond=batch.cond[which])
+    return degraded - 2 * found.float() / sigma
