@@ -1,4 +1,4 @@
-"""The command line: run, evaluate, train, bench, models, report. Nothing heavy is imported before it is needed."""
+"""The command line: run, evaluate, train, prepare, search, bench, models, report. Heavy things load when needed."""
 
 import json
 import math
@@ -180,6 +180,40 @@ def train(
 
     card = training.train(task=name, data=str(_folder(data)), minutes=minutes, resume=resume, folder=out)
     typer.echo("\n".join(card.lines()))
+
+
+@app.command()
+def prepare(
+    name: Annotated[str, typer.Argument(metavar="MODEL", help="A shipped model that makes pictures from noise.")],
+    data: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder of pictures; else the model's own.")] = None,
+) -> None:
+    """Measure what DPM-Solver-v3 and DPM-OT need to know of a model, and store it beside the model's weights."""
+    from engine import estimation, transport
+
+    if data is not None:
+        _folder(data)
+    typer.echo(estimation.prepare(name, data, on_progress=lambda done, total: _progress(f"level {done}/{total}")))
+    path, found = transport.prepare_model(name, on_progress=lambda done, total: _progress(f"transport {done}/{total}"))
+    _progress("")
+    typer.echo(f"{path}: {found.empty} empty cells, error {found.gradient:.4f} where counting alone gives "
+               f"{found.floor:.4f}")
+
+
+@app.command()
+def search(
+    name: Annotated[str, typer.Argument(metavar="PROBLEM", help="mixture, patches or a model that makes pictures.")],
+    calls: Annotated[int, typer.Option(help="Network calls of the plan.")],
+    evaluations: Annotated[int, typer.Option(help="Plans that are tried.")] = 200,
+    steps: Annotated[int, typer.Option(help="Steps of the refinement by gradients; 0 leaves it out.")] = 20,
+    out: Annotated[Path | None, typer.Option(metavar="DIR", help="Default: assets/plans.")] = None,
+) -> None:
+    """Search for the best plan of so many calls for a problem, refine it, and store it as JSON."""
+    from engine import search as searching
+
+    path, plan = searching.store(name, calls, evaluations, steps, out,
+                                 lambda p: _progress(f"{p.stage}: {p.done}/{p.total}, error {p.error:.3g}"))
+    _progress("")
+    typer.echo(f"{path}: {plan.calls} calls, error {plan.score:.3g}. {plan.found}")
 
 
 @app.command()

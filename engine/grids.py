@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -31,6 +32,14 @@ def _karras(schedule: Schedule, first: float, last: float, steps: int, rho: floa
     return schedule.time_at(-rho * torch.linspace(*roots, steps + 1, dtype=torch.float64).log())
 
 
+def _searched(schedule: Schedule, plan: Any = None, **others: Any) -> Tensor:
+    if plan is None or others:
+        raise InputError("The step spacing searched takes a plan and nothing else.",
+                         f"It was given {', '.join(others) or 'none'}.", "Give a plan, or choose another spacing.",
+                         "spacing")
+    return plan.times(schedule)
+
+
 # name: (function, works on log_snr, options)
 _SPACINGS: dict[str, tuple[_Spacing, bool, frozenset[str]]] = {
     "uniform": (_uniform, False, frozenset()),
@@ -39,25 +48,31 @@ _SPACINGS: dict[str, tuple[_Spacing, bool, frozenset[str]]] = {
     "quadratic": (_quadratic, False, frozenset()),
 }
 
+SEARCHED = "searched"
+"""The grid of a plan (`engine.solvers.plan`): the one name that `make` knows beside `names()`."""
+
 
 def names() -> tuple[str, ...]:
-    """Names that `make` knows."""
+    """Names that `make` knows and that need nothing else."""
     return tuple(_SPACINGS)
 
 
 def make(name: str, schedule: Schedule, steps: int, *, start: float | None = None, end: float | None = None,
-         to_zero: bool = True, **options: float) -> Tensor:
+         to_zero: bool = True, **options: Any) -> Tensor:
     """steps + 1 strictly decreasing times, float64, from `start` to `end`.
 
     uniform: even in t. quadratic: even in sqrt(t). log_snr: even in log(alpha/sigma). karras: even in
     (sigma/alpha)^(1/rho) (Karras et al., 2022, eq. 5), option rho = 7. start: schedule.start unless given. end: 0
     unless given, or schedule.t_min with to_zero=False. log_snr and karras need a finite log_snr: they are laid between
     t_max and t_min, and their first and last time then moves to `start` and `end`, also where those lie outside.
-    Raises InputError for an unknown name or option and for impossible numbers.
+    searched: all times of the option `plan`, whatever the other arguments say.
+    Raises InputError for an unknown name or option, for impossible numbers and for a plan that does not fit.
     """
+    if name == SEARCHED:
+        return _searched(schedule, **options)
     if name not in _SPACINGS:
         raise InputError(f"There is no step spacing named {str(name)[:40]!r}.",
-                         fix="Choose one of " + ", ".join(_SPACINGS) + ".", field="spacing")
+                         fix="Choose one of " + ", ".join((*_SPACINGS, SEARCHED)) + ".", field="spacing")
     space, by_level, known = _SPACINGS[name]
     for key in options.keys() - known:
         raise InputError(f"The step spacing {name} has no option {key!r}.",

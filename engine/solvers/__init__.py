@@ -3,8 +3,10 @@
 # The order of these imports is the order of the menus.
 # isort: off
 from engine.solvers.registry import SolverRow, catalogue, count_calls, row, self_sufficient, solve, solver
-from engine.solvers import first_order, heun, pndm, dpm_solver, dpmpp, unipc, resfusion
+from engine.solvers import first_order, heun, pndm, dpm_solver, dpmpp, unipc, usf, dpm_solver_v3, transport, resfusion
+from engine.solvers import adaptive, time_shift, interpolant
 # isort: on
 
-__all__ = ["SolverRow", "catalogue", "count_calls", "dpm_solver", "dpmpp", "first_order", "heun", "pndm",
-           "resfusion", "row", "self_sufficient", "solve", "solver", "unipc"]
+__all__ = ["SolverRow", "adaptive", "catalogue", "count_calls", "dpm_solver", "dpm_solver_v3", "dpmpp", "first_order",
+           "heun", "interpolant", "pndm", "resfusion", "row", "self_sufficient", "solve", "solver", "time_shift",
+           "transport", "unipc", "usf"]

@@ -21,6 +21,7 @@ class SolverRow:
     sense. deterministic: with the default options.
     spacings: the grids it accepts, by name; empty means all. paper: where it comes from.
     needs: keyword argument that a run must supply beside the options ("plan", "statistics", "transport"), or "".
+    takes: further ones that it may supply.
     """
 
     name: str
@@ -37,6 +38,7 @@ class SolverRow:
     spacings: tuple[str, ...] = ()
     tags: frozenset[str] = field(default_factory=frozenset)
     needs: str = ""
+    takes: tuple[str, ...] = ()
 
 
 _ROWS: dict[str, SolverRow] = {}
@@ -44,14 +46,15 @@ _ROWS: dict[str, SolverRow] = {}
 
 def solver(name: str, *, title: str, order: int, nfe_per_step: float = 1, deterministic: bool = True, hint: str,
            paper: str, steps: tuple[int, int, int] = (5, 20, 100), calls: Callable[[int], int] | None = None,
-           options: tuple[Option, ...] = (), spacings: tuple[str, ...] = (), tags: tuple[str, ...] = (), needs: str = ""):
+           options: tuple[Option, ...] = (), spacings: tuple[str, ...] = (), tags: tuple[str, ...] = (),
+           needs: str = "", takes: tuple[str, ...] = ()):
     """Enter a generator function `f(denoise, x, times, schedule, rng=None, **options)` in the catalogue."""
 
     def enter(function):
         assert name not in _ROWS, f"solver {name} is entered twice"
         _ROWS[name] = SolverRow(name, title, order, nfe_per_step, deterministic, hint, paper, steps,
                                 calls or (lambda n: round(n * nfe_per_step)), function, options, spacings,
-                                frozenset(tags), needs)
+                                frozenset(tags), needs, takes)
         return function
 
     return enter
@@ -81,11 +84,11 @@ def solve(name: str, denoise: Callable[..., Tensor], x: Tensor, times: Tensor, s
 
     denoise(x_t, t) -> x0: posterior mean, shapes (B, *). x: state at times[0]. times: decreasing, N+1 values
     (`engine.grids`). schedule: (alpha, sigma) of t. rng: needed by stochastic solvers, one stream per sample.
-    options: the row's options, and what it needs (`SolverRow.needs`) by that name.
+    options: the row's options, and what it needs and takes (`SolverRow.needs`, `.takes`) by those names.
     Raises InputError for an unknown solver, an unknown option, a value outside its range, or a need that is not met.
     """
     entry = row(name)
-    check_all(entry.title, entry.options, {k: v for k, v in options.items() if k != entry.needs})
+    check_all(entry.title, entry.options, {k: v for k, v in options.items() if k not in (entry.needs, *entry.takes)})
     if entry.needs and options.get(entry.needs) is None:
         raise InputError(f"{entry.title} needs a {entry.needs} of this model.", "None was found beside its weights.",
                          "Choose another solver, or make one with `python -m engine prepare`.", "solver")

@@ -27,6 +27,11 @@ def solve(recipe: Recipe, denoise, x: Tensor, schedule, rng: Rng) -> Iterator[St
     return solvers.solve(recipe.solver, denoise, x, times, schedule, rng=rng, **options)
 
 
+def solver_names() -> tuple[str, ...]:
+    """Solvers that need nothing of their own and that can start where a residual schedule does, without any signal."""
+    return tuple(entry.name for entry in solvers.self_sufficient() if not entry.tags & {"adaptive", "shifted"})
+
+
 def completed(recipe: Recipe, model: Model, size: tuple[int, int]) -> Recipe:
     """The recipe with what the run itself decides: weights, size, versions, device and precision."""
     device = devices.choose()

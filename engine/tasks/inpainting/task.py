@@ -12,7 +12,7 @@ from engine.errors import InputError
 from engine.io.pictures import Picture, to_pixels
 from engine.recipe import Recipe
 from engine.rng import Rng
-from engine.solvers import row, self_sufficient
+from engine.solvers import row
 from engine.step import Step
 from engine.tasks import base, pictures
 from engine.tasks.base import Example, InputSpec, Result, Setting
@@ -102,7 +102,7 @@ class Inpainting:
         """Every solver with the general model; the steering samplers bring their own step, DDIM's."""
         if options.get("method", GENERAL) != GENERAL:
             return ("ddim",)
-        return tuple(entry.name for entry in self_sufficient())
+        return pictures.solver_names()
 
     def calls(self, recipe: Recipe) -> int:
         """Network calls of a run, of the prior and of its upsampler."""

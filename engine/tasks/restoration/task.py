@@ -11,7 +11,7 @@ from engine import denoisers, guidance, models, tiles
 from engine.io.pictures import Picture, to_pixels
 from engine.recipe import Recipe
 from engine.rng import Rng
-from engine.solvers import row, self_sufficient
+from engine.solvers import row
 from engine.step import Step
 from engine.tasks import base, pictures
 from engine.tasks.base import Example, InputSpec, Result, Setting
@@ -85,8 +85,8 @@ class Restoration:
         return ("guidance",) if options.get("degradation", AUTO) == AUTO else ()
 
     def solvers(self, options: Mapping[str, Any]) -> tuple[str, ...]:
-        """Every solver that needs nothing of its own runs on the residual schedule."""
-        return tuple(entry.name for entry in self_sufficient())
+        """All that the residual schedule allows, whatever the options."""
+        return pictures.solver_names()
 
     def calls(self, recipe: Recipe) -> int:
         """Network calls of a picture that fits in one tile."""

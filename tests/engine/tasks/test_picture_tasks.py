@@ -7,7 +7,7 @@ import torch
 from engine import models, tasks
 from engine.errors import InputError
 from engine.io.pictures import Picture
-from engine.solvers import self_sufficient
+from engine.solvers import row
 from engine.step import Step
 from engine.tasks.base import Result, check
 
@@ -49,7 +49,7 @@ def test_every_example_makes_valid_inputs_and_options(name):
 
 
 def test_every_solver_restores_without_trouble():
-    for entry in self_sufficient():
+    for entry in map(row, tasks.load("restoration").solvers({})):
         options = {"play": False, "diversity": 0.5}
         steps, result = _run("restoration", {"picture": _picture(40, 48)}, solver=entry.name, steps=4, options=options,
                              spacing=entry.spacings[0] if entry.spacings else "uniform")
