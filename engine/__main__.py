@@ -208,10 +208,12 @@ def search(
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="Default: assets/plans.")] = None,
 ) -> None:
     """Search for the best plan of so many calls for a problem, refine it, and store it as JSON."""
-    from engine import search as searching
+    from engine.tasks.laboratory import searching
 
-    path, plan = searching.store(name, calls, evaluations, steps, out,
-                                 lambda p: _progress(f"{p.stage}: {p.done}/{p.total}, error {p.error:.3g}"))
+    def told(now) -> None:
+        _progress(f"{now.stage}: {now.done}/{now.total}, error {now.error:.3g}")
+
+    path, plan = searching.store(name, calls, evaluations=evaluations, steps=steps, folder=out, on_progress=told)
     _progress("")
     typer.echo(f"{path}: {plan.calls} calls, error {plan.score:.3g}. {plan.found}")
 
@@ -219,12 +221,13 @@ def search(
 @app.command()
 def bench(
     name: Annotated[str | None, typer.Argument(metavar="NAME", help="One measurement; all without it.")] = None,
+    data: Annotated[Path | None, typer.Option("--data", metavar="DIR", help="Folder of held-out pictures.")] = None,
     file: JsonFile = None,
 ) -> None:
     """Measure the engine itself and print tables."""
     from engine.bench import run as measure
 
-    tables = measure(name)
+    tables = measure(name, data=None if data is None else _folder(data))
     for title, rows in tables:
         typer.echo("\n".join((title, *table(rows), "")))
     _dump(file, [{"title": title, "rows": rows} for title, rows in tables])

@@ -177,6 +177,8 @@ _BENCH_GOALS: dict[str, tuple[str, Callable[[Row], bool]]] = {
     "ratio": ("a run with previews at most at 1.05 times its bare network calls", lambda row: row["ratio"] <= 1.05),
     "throughput": ("runs at once at least at 1.3 times the throughput of the same runs one after another",
                    lambda row: row["throughput"] >= 1.3),
+    "ours / diffusers": ("the best of ours at most at half the error of the best of diffusers",
+                         lambda row: row["ours / diffusers"] <= 0.5),
 }
 
 

@@ -28,7 +28,7 @@ class Controls:
     """The settings of one task as components; build it where they should stand.
 
     parts: components by the names of `ui.settings.names`. hint: what the chosen solver is good for. last_seed: hidden,
-    the seed of the newest run. store: the browser's copy, which survives a reload.
+    the seed of the newest run. store: the browser's copy, which survives a reload; not yet in the page.
     """
 
     def __init__(self, task: Task):
@@ -77,7 +77,7 @@ class Controls:
             self.reset = gr.Button("Back to the defaults", size="sm")
         self.names = settings.names(task)
         self.components = [self.parts[name] for name in self.names]
-        self.store = gr.BrowserState(None, storage_key=f"diffuscope.{task.name}", secret="diffuscope")
+        self.store = gr.BrowserState(None, storage_key=f"diffuscope.{task.name}", secret="diffuscope", render=False)
 
     def _range(self, name: str, label: str, limits: tuple[float, float], step: float, info: str) -> None:
         self._add(name, gr.Slider, label=label, minimum=limits[0], maximum=limits[1], step=step, info=info, buttons=[],

@@ -16,6 +16,7 @@ from engine.tasks.base import Task
 from ui.api import endpoint
 from ui.assets import WEB, web
 from ui.guard import BodyLimit
+from ui.tabs import laboratory as laboratory_tab
 from ui.tabs import models as models_tab
 from ui.task_tab import COMPUTE
 from ui.theme import theme
@@ -24,6 +25,7 @@ NAME = "Diffuscope"
 SENTENCE = "Use diffusion models on real pictures, and see every step of how they work."
 REQUEST_BYTES = 4_000_000
 """Largest request that is no upload: settings and a painted mask."""
+STYLES = ("page.css", "picture.css", "viewer.css", "laboratory.css")
 CACHE_S = (600, 3600)
 """Files of the page are looked through every ten minutes and deleted after an hour."""
 
@@ -31,7 +33,9 @@ log = logging.getLogger("diffuscope.page")
 
 
 def build(shown: Sequence[Task] | None = None) -> gr.Blocks:
-    """The page with a tab for each task (default: all of them), built by `ui.tabs.NAME`, and one for the models."""
+    """The page with a tab for each task (default: all of them), built by `ui.tabs.NAME`, then the laboratory and
+    the models.
+    """
     entries = [tasks.load(name) for name in tasks.names()] if shown is None else list(shown)
     with gr.Blocks(title=NAME, analytics_enabled=False, delete_cache=CACHE_S, fill_width=True) as demo:
         gr.HTML(f"<h1>{NAME}</h1><p>{SENTENCE}</p>", elem_classes="masthead", padding=False)
@@ -40,8 +44,11 @@ def build(shown: Sequence[Task] | None = None) -> gr.Blocks:
             for task in entries:
                 with gr.Tab(task.title, id=task.name):
                     tabs.append(import_module(f"ui.tabs.{task.name}").build(task))
+            with gr.Tab(laboratory_tab.TITLE, id="laboratory"):
+                laboratory = laboratory_tab.build()
             with gr.Tab(models_tab.TITLE, id="models"):
                 models_tab.build()
+        laboratory.restore(demo)
         for tab in tabs:
             tab.restore(demo)
             gr.api(endpoint(tab.task), api_name=tab.task.name, concurrency_id=COMPUTE,
@@ -52,7 +59,7 @@ def build(shown: Sequence[Task] | None = None) -> gr.Blocks:
 
 def serving() -> dict[str, Any]:
     """Arguments of `launch` that every way of serving the page shares."""
-    return {"theme": theme(), "css": "\n".join(web(name) for name in ("page.css", "picture.css", "viewer.css")),
+    return {"theme": theme(), "css": "\n".join(map(web, STYLES)),
             "js": web("page.js"), "show_error": False, "max_file_size": limits().image_bytes, "strict_cors": True,
             "allowed_paths": [], "footer_links": ["api"], "run_history": False, "ssr_mode": False, "share": False,
             "favicon_path": str(WEB / "icon.svg"), "state_session_capacity": 1000,

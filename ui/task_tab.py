@@ -101,7 +101,9 @@ class TaskTab:
         controls.reset.click(lambda: self._all(settings.defaults(self.task)), None, everything, **quiet).then(**save)
 
     def restore(self, demo: gr.Blocks) -> None:
-        """Bring back the settings that the browser kept, when the page loads."""
+        """Bring back the settings that the browser kept, when the page loads. To be called outside all tabs, since what
+        stands in a closed one is read from the browser only when the tab opens."""
+        self.controls.store.render()
         everything = [*self.controls.components, self.controls.hint, self.cost]
         demo.load(self._restore, self.controls.store, everything, queue=False, show_progress="hidden",
                   api_visibility="private")

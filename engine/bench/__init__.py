@@ -2,11 +2,14 @@
 
 from collections.abc import Callable
 from importlib import import_module
+from pathlib import Path
 
 from engine.bench.table import Table
 from engine.errors import InputError
 
-_MODULES = {"overhead": "overhead", "run": "whole_run", "sharing": "together", "accuracy": "accuracy"}
+_MODULES = {"overhead": "overhead", "run": "whole_run", "sharing": "together", "accuracy": "accuracy",
+            "solvers": "solvers"}
+_WITH_DATA = frozenset({"solvers"})
 
 __all__ = ["Table", "names", "run"]
 
@@ -16,16 +19,16 @@ def names() -> tuple[str, ...]:
     return tuple(_MODULES)
 
 
-def run(name: str | None = None, quick: bool = False) -> list[Table]:
+def run(name: str | None = None, quick: bool = False, data: Path | None = None) -> list[Table]:
     """The tables of one measurement, or of all. quick: few repeats, enough to see that it works, too few to quote.
 
-    Raises InputError for an unknown name.
+    data: folder of pictures for the measurements that compare with real ones. Raises InputError for an unknown name.
     """
     if name is not None and name not in _MODULES:
         raise InputError(f"There is no measurement named {str(name)[:40]!r}.",
                          fix="Choose one of " + ", ".join(_MODULES) + ".", field="name")
     tables: list[Table] = []
     for module in _MODULES.values() if name is None else [_MODULES[name]]:
-        measure: Callable[[bool], list[Table]] = import_module(f"engine.bench.{module}").measure
-        tables += measure(quick)
+        measure: Callable[..., list[Table]] = import_module(f"engine.bench.{module}").measure
+        tables += measure(quick, data) if module in _WITH_DATA else measure(quick)
     return tables

@@ -8,8 +8,8 @@ from torch import Tensor
 
 from engine.options import Option
 from engine.steering import moves
-from engine.steering.operators import Operator
-from engine.steering.registry import steering
+from engine.steering.operators import Measurement
+from engine.steering.registry import require, steering
 from engine.step import Step
 
 ETA = Option("eta", "Noise per step (eta)", 0.85, "1 draws all noise afresh in each step, 0 keeps the noise.", 0.0, 1.0)
@@ -26,20 +26,23 @@ def calls(steps: int, jump: int = JUMP.default, repeats: int = REPEATS.default, 
           steps=(20, 100, 250),
           hint="Corrects each estimate so that it explains what was seen exactly. Fast; also for super-resolution.",
           cost="1 network call per step, times the passes", options=(ETA, JUMP, REPEATS), tags=("inpainting",))
-def ddnm(denoise, x: Tensor, times: Tensor, schedule, *, y: Tensor, operator: Operator, noise: float = 0.0, rng=None,
+def ddnm(denoise, x: Tensor, times: Tensor, schedule, *, y: Tensor, operator: Measurement, noise: float = 0.0, rng=None,
          eta: float = ETA.default, jump: int = JUMP.default, repeats: int = REPEATS.default) -> Iterator[Step]:
     """Wang et al. 2023, arXiv 2212.00490: DDNM (algorithm 1), and DDNM+ (section 3.3, appendix) when noise > 0.
 
     x0n = x0 + P(y - H x0), then DDIM-like with fresh noise of share eta; jumps are its "time travel". Without noise the
-    last state satisfies H x = y. First order, one call per step, stochastic for eta > 0. Step.x0 is x0n.
+    last state satisfies H x = y, also for measurements with a pseudo-inverse that are not linear (JPEG); with noise H
+    must be linear with known singular values. First order, one call per step, stochastic for eta > 0. Step.x0 is x0n.
 
         for step in steer("ddnm", denoise, x, times, schedule, y=y, operator=AveragePool(4), rng=Rng(0, 1)): ...
     """
+    if noise > 0:
+        require("svd", "DDNM", operator, noise)
     update = _corrected(y, operator, noise, eta, rng)
     return moves.descend(denoise, x, times, schedule, update, rng, jump, repeats)
 
 
-def _corrected(y: Tensor, operator: Operator, noise: float, eta: float, rng) -> moves.Update:
+def _corrected(y: Tensor, operator: Measurement, noise: float, eta: float, rng) -> moves.Update:
     explained = operator.pinv(y)
     persists = math.sqrt(1 - eta ** 2)
 

@@ -111,6 +111,25 @@ def open_page(chromium, server):
             page.close()
 
 
+@pytest.fixture
+def choose_tab():
+    """choose_tab(page, name) presses a tab, also where the screen is too narrow to show it."""
+
+    def choose(page, name: str) -> None:
+        tab = page.get_by_role("tab", name=name, exact=True)
+        if not tab.first.is_visible():
+            for menu in page.locator(".overflow-menu > button:visible").all():
+                menu.click()
+                entry = page.locator(".overflow-dropdown button:visible").filter(has_text=name)
+                if entry.count():
+                    entry.first.click()
+                    return
+                menu.click()
+        tab.first.click()
+
+    return choose
+
+
 def _note(watched: Watched, target: str, home: str) -> None:
     watched.requests.append(target)
     if not target.startswith((home.rstrip("/"), "data:", "blob:")):

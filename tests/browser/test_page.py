@@ -35,8 +35,8 @@ def _set_number(page, selector, value):
 def test_the_page_loads_without_outside_requests_or_errors(open_page):
     watched = open_page()
     page = watched.page
-    assert page.get_by_role("tab").all_inner_texts()[:3] == ["Inpainting", "Restoration", "Models"]
-    for name in ("Restoration", "Models", "Inpainting"):
+    assert page.get_by_role("tab").all_inner_texts()[:4] == ["Inpainting", "Restoration", "Laboratory", "Models"]
+    for name in ("Restoration", "Laboratory", "Models", "Inpainting"):
         page.get_by_role("tab", name=name).click()
         page.wait_for_timeout(300)
     assert watched.outside == [] and watched.errors == []
@@ -44,11 +44,11 @@ def test_the_page_loads_without_outside_requests_or_errors(open_page):
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1280, 390])
-def test_nothing_is_wider_than_the_screen(open_page, width, scheme, tmp_path):
+def test_nothing_is_wider_than_the_screen(open_page, choose_tab, width, scheme, tmp_path):
     page = open_page(width=width, height=844, scheme=scheme).page
     _run(page)
-    for name in ("Inpainting", "Restoration", "Models"):
-        page.get_by_role("tab", name=name).click()
+    for name in ("Inpainting", "Restoration", "Laboratory", "Models"):
+        choose_tab(page, name)
         page.wait_for_timeout(200)
         assert page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") <= 0
     background = page.evaluate("getComputedStyle(document.body).backgroundColor")

@@ -12,7 +12,8 @@ def test_the_page_of_all_real_tasks_can_be_built():
 
     assert isinstance(app.demo, gr.Blocks)
     labels = [block.label for block in app.demo.blocks.values() if isinstance(block, gr.Tab)]
-    assert labels == ["Inpainting", "Restoration", "Models"]
+    views = ["Compare", "Error curves", "Playground", "Steer", "Theory", "Solvers"]
+    assert labels == ["Inpainting", "Restoration", "Laboratory", *views, "Models"]
 
 
 def test_it_is_served_with_limits_and_without_doors_to_the_outside():
@@ -28,7 +29,8 @@ def test_all_computing_events_share_one_queue_and_helpers_are_private():
     import app
 
     computing = [fn for fn in app.demo.fns.values() if fn.concurrency_id == "compute"]
-    assert len(computing) == 4
+    # A Run button and an endpoint for each of the two tasks, and a Run button for five views of the laboratory.
+    assert len(computing) == 2 * 2 + 5
     public = {fn.api_name for fn in app.demo.fns.values() if fn.api_visibility == "public"}
     assert public == {"inpainting", "restoration"}
 

@@ -1,0 +1,86 @@
+// The table of a comparison. A value is {run, layout: {blocks, rows, columns}, legend, cells: [...]}; layout comes
+// with the first value of a run, cells come as they finish and are kept here. Two chosen cells are laid over each other.
+const root = element.querySelector(".ls");
+const find = (selector) => root.querySelector(selector);
+const blocks = find(".ls-blocks"), pair = find(".ls-pair"), slide = find(".ls-slide input");
+let run = null, cells = new Map(), chosen = [];
+
+const made = (tag, name, text) => {
+  const node = document.createElement(tag);
+  if (name) node.className = name;
+  if (text !== undefined) node.textContent = text;
+  return node;
+};
+const key = (index) => index.join("/");
+
+function lay(layout) {
+  cells = new Map(); chosen = []; pair.hidden = true;
+  find(".ls-empty").hidden = true;
+  blocks.replaceChildren(...layout.blocks.map((block, b) => {
+    const section = made("section", "ls-block");
+    if (block) section.append(made("h3", "", block));
+    const scroll = made("div", "ls-scroll"), grid = made("div", "ls-grid");
+    grid.style.setProperty("--columns", layout.columns.length);
+    layout.rows.forEach((row, r) => {
+      if (row) grid.append(made("h4", "ls-row", row));
+      layout.columns.forEach((column, c) => {
+        const cell = made("button", "ls-cell");
+        cell.type = "button"; cell.disabled = true;
+        cell.append(made("span", "ls-head", column), made("span", "ls-picture"), made("span", "ls-words"));
+        cell.addEventListener("click", () => choose(key([b, r, c])));
+        cells.set(key([b, r, c]), { node: cell });
+        grid.append(cell);
+      });
+    });
+    scroll.append(grid); section.append(scroll);
+    return section;
+  }));
+}
+
+function fill(found) {
+  const entry = cells.get(key(found.index));
+  if (!entry) return;
+  Object.assign(entry, found);
+  const frame = entry.node.querySelector(".ls-picture"), words = entry.node.querySelector(".ls-words");
+  if (found.reason) {
+    entry.node.classList.add("ls-failed");
+    frame.replaceChildren(made("span", "ls-reason", found.reason));
+  } else if (found.picture) {
+    const image = made("img");
+    image.src = found.picture; image.alt = found.name; image.draggable = false;
+    frame.replaceChildren(image);
+    entry.node.disabled = false;
+    entry.node.setAttribute("aria-pressed", "false");
+  }
+  words.replaceChildren(...found.words.map((line) => made("span", "", line)));
+  entry.node.title = found.name;
+}
+
+function choose(name) {
+  chosen = chosen.includes(name) ? chosen.filter((other) => other !== name) : [...chosen.slice(-1), name];
+  for (const [other, entry] of cells) if (entry.picture) entry.node.setAttribute("aria-pressed", chosen.includes(other));
+  pair.hidden = !chosen.length;
+  if (!chosen.length) return;
+  const [left, right] = [cells.get(chosen[0]), cells.get(chosen[1] || chosen[0])];
+  find(".ls-left").src = left.picture; find(".ls-right").src = right.picture;
+  find(".ls-left").alt = left.name; find(".ls-right").alt = right.name;
+  find(".ls-pair-text").textContent = chosen[1] ? `Left: ${left.name}. Right: ${right.name}.`
+    : `${left.name}. Choose a second cell to lay it over this one.`;
+  find(".ls-slide").hidden = !chosen[1];
+  move();
+}
+
+function move() { find(".ls-stage").style.setProperty("--cut", chosen[1] ? `${slide.value}%` : "100%"); }
+
+slide.addEventListener("input", move);
+watch("value", () => {
+  const value = props.value;
+  if (!value || !value.run) return;
+  if (value.run !== run) {
+    if (!value.layout) return;
+    run = value.run;
+    lay(value.layout);
+    find(".ls-legend").replaceChildren(...(value.legend || []).map((line) => made("p", "", line)));
+  }
+  (value.cells || []).forEach(fill);
+});

@@ -1,0 +1,1 @@
+"""The solver laboratory: comparisons, error curves and the two-dimensional playground."""

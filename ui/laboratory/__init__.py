@@ -1,0 +1,1 @@
+"""The views of the solver laboratory. They show what the engine finds and compute nothing themselves."""
