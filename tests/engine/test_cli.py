@@ -170,7 +170,7 @@ def test_train_and_bench_pass_their_words_on(monkeypatch, tmp_path, capsys):
                         types.SimpleNamespace(train=lambda **words: asked.update(words) or CARD))
     monkeypatch.setattr("engine.training", sys.modules["engine.training"], raising=False)
     monkeypatch.setitem(sys.modules, "engine.bench", types.SimpleNamespace(
-        run=lambda name: [("Overhead", [{"solver": name, "ms": float("nan")}])]))
+        run=lambda name, data=None: [("Overhead", [{"solver": name, "ms": float("nan")}])]))
     code, out, _ = called(["train", "restoration", "--data", str(tmp_path), "--minutes", "2.5", "--resume"], capsys)
     assert code == 0 and "tiny: Tiny" in out
     assert asked == {"task": "restoration", "data": str(tmp_path), "minutes": 2.5, "resume": True, "folder": None}
