@@ -98,8 +98,12 @@ def run(name, schedule, y, operator, steps=8, seed=0, samples=2, noise=0.0, **op
     return list(steer(name, toward_grey, x, times, schedule, y=y, operator=operator, noise=noise, rng=rng, **options))
 
 
+# Soft methods weigh the measurement against the prior and never reach it exactly.
+EXACT = [entry.name for entry in catalogue() if "soft" not in entry.tags]
+
+
 @pytest.mark.parametrize("schedule", SCHEDULES)
-@pytest.mark.parametrize("name", [r.name for r in catalogue()])
+@pytest.mark.parametrize("name", EXACT)
 def test_a_fully_known_picture_comes_back(name, schedule):
     y = normal(1, 3, 8, 8).float().clamp(-1, 1)
     last = run(name, SCHEDULES[schedule], y, Inpaint(torch.ones(8, 8, dtype=torch.bool)))[-1]
@@ -108,7 +112,7 @@ def test_a_fully_known_picture_comes_back(name, schedule):
 
 @pytest.mark.parametrize("schedule", SCHEDULES)
 @pytest.mark.parametrize("operator", [Inpaint(torch.eye(8).bool()), AveragePool(4)], ids=["inpaint", "averages"])
-@pytest.mark.parametrize("name", [r.name for r in catalogue()])
+@pytest.mark.parametrize("name", EXACT)
 def test_without_noise_the_result_explains_the_measurement(name, operator, schedule):
     y = operator.H(normal(1, 3, 8, 8).float().clamp(-1, 1))
     steps = run(name, SCHEDULES[schedule], y, operator)
@@ -210,4 +214,7 @@ def test_the_catalogue_rows_are_complete():
         fewest, default, most = entry.steps
         assert fewest <= default <= most and entry.title and entry.hint and entry.paper and entry.cost
         for option in entry.options:
-            assert option.minimum <= option.default <= option.maximum
+            if option.choices:
+                assert option.default in option.choices
+            elif not isinstance(option.default, bool):
+                assert option.minimum <= option.default <= option.maximum
