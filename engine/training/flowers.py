@@ -26,7 +26,7 @@ def specs(data: Path) -> dict[str, Callable[[], Spec]]:
 
 def _prior(data: Path) -> Spec:
     """The 32-px prior of the inpainting task's steered methods."""
-    return _spec(data, 32, 48, 384, (96, 144, 192), "v", "cosine", name="flowers", task="inpainting",
+    return _spec(data, 32, 48, 320, (96, 128, 160), "v", "cosine", name="flowers", task="inpainting",
                  title="Prior of flower photographs, 32 px")
 
 
