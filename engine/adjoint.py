@@ -2,7 +2,8 @@
 
 `adjoint_gradient` solves the augmented adjoint ODE of AdjointDPM (Pan et al., ICLR 2024, arXiv 2307.10711): the
 gradient of the exact flow, up to the integrator's order. `checkpointed_gradient` gives the exact gradient of any solver
-of the catalogue as it runs. Both keep the state of every step, which is small, and the graph of one network call.
+of the catalogue as it runs. Both keep the state of every step, which is small, and the graph of one network call. Calls
+and their gradients are computed where all networks are (`engine.runtime.computing`), so that runs do not fight.
 """
 
 import copy
@@ -17,6 +18,7 @@ from torch import Tensor, nn
 from engine import denoisers
 from engine.denoisers import Denoiser
 from engine.errors import InputError
+from engine.runtime import computing
 from engine.solvers import solve
 from engine.solvers.exponential import Node, node, path, update
 
@@ -64,10 +66,14 @@ def differentiable(network: nn.Module, schedule, prediction: str, *, weights: bo
     if weights or torch.device(device).type != "cpu":
         network = copy.deepcopy(network).to(device).requires_grad_(weights)
 
-    def call(x: Tensor, t: Tensor, **cond: Tensor | None) -> Tensor:
+    def run(x: Tensor, t: Tensor, cond: Mapping[str, Tensor | None]) -> Tensor:
         cond = {name: None if value is None else value.to(device) for name, value in cond.items()}
         with torch.autocast(torch.device(device).type, enabled=False):
             return network(x.to(device, torch.float32), t.to(device), **cond).to(x.device)
+
+    def call(x: Tensor, t: Tensor, **cond: Tensor | None) -> Tensor:
+        # A graph belongs to the thread that will go back through it; `_products` is in the right one already.
+        return run(x, t, cond) if torch.is_grad_enabled() else computing.compute(torch.no_grad()(run), x, t, cond)
 
     return getattr(denoisers, f"from_{prediction}")(call, schedule), dict(network.named_parameters()) if weights else {}
 
@@ -224,12 +230,15 @@ class _Recomputed(torch.autograd.Function):
 def _products(function: Callable[..., Tensor], x: Tensor, cond: Mapping[str, Tensor], names: Sequence[str],
               parameters: Sequence[Tensor], a: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
     """function(x, cond), detached, and its Jacobians' products with `a`: by x, the named conditions, the parameters."""
-    with torch.enable_grad():
-        x = x.detach().requires_grad_()
-        leaves = {name: cond[name].detach().requires_grad_() for name in names}
-        value = function(x, {**cond, **leaves})
-        found = torch.autograd.grad(value, (x, *leaves.values(), *parameters), a, materialize_grads=True)
-    return value.detach(), found
+    def there_and_back() -> tuple[Tensor, tuple[Tensor, ...]]:
+        with torch.enable_grad():
+            start = x.detach().requires_grad_()
+            leaves = {name: cond[name].detach().requires_grad_() for name in names}
+            value = function(start, {**cond, **leaves})
+            found = torch.autograd.grad(value, (start, *leaves.values(), *parameters), a, materialize_grads=True)
+        return value.detach(), found
+
+    return computing.compute(there_and_back)
 
 
 def _at_the_end(loss: Loss, x: Tensor) -> tuple[Tensor, Tensor]:

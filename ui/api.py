@@ -2,7 +2,7 @@
 
 import inspect
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -74,14 +74,22 @@ def _answers(task: Task, given: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def _answer(result: Result) -> dict[str, Any]:
-    paths = save_result(result, Path(get_upload_folder()) / secrets.token_hex(20))
-    served = LocalContext.blocks.get(None)
-    if served is not None:
-        # What is entered here is deleted after an hour, like uploads.
-        served.upload_file_set.update(str(path) for path in paths)
-    files = [{"path": str(path), "orig_name": path.name, "meta": {"_type": "gradio.FileData"}} for path in paths]
+    files = published(save_result(result, new_folder()))
     return {"progress": "finished", "recipe": result.recipe.write(), "files": files, "metrics": dict(result.metrics),
             "notes": list(result.notes)}
+
+
+def new_folder() -> Path:
+    """A folder for an answer's files, below that of the uploads. Its name cannot be guessed; it is not made yet."""
+    return Path(get_upload_folder()) / secrets.token_hex(20)
+
+
+def published(paths: Sequence[Path]) -> list[dict[str, Any]]:
+    """Files in a `new_folder` as a program gets them. They are deleted after an hour, like uploads."""
+    served = LocalContext.blocks.get(None)
+    if served is not None:
+        served.upload_file_set.update(str(path) for path in paths)
+    return [{"path": str(path), "orig_name": path.name, "meta": {"_type": "gradio.FileData"}} for path in paths]
 
 
 def _inputs(task: Task, given: dict[str, Any]) -> dict[str, Any]:

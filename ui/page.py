@@ -16,6 +16,7 @@ from engine.tasks.base import Task
 from ui.api import endpoint
 from ui.assets import WEB, web
 from ui.guard import BodyLimit
+from ui.laboratory.endpoint import compare
 from ui.tabs import laboratory as laboratory_tab
 from ui.tabs import models as models_tab
 from ui.task_tab import COMPUTE
@@ -51,7 +52,8 @@ def build(shown: Sequence[Task] | None = None) -> gr.Blocks:
         laboratory.restore(demo)
         for tab in tabs:
             tab.restore(demo)
-            gr.api(endpoint(tab.task), api_name=tab.task.name, concurrency_id=COMPUTE,
+        for function in (*(endpoint(tab.task) for tab in tabs), compare):
+            gr.api(function, api_name=function.__name__, concurrency_id=COMPUTE,
                    concurrency_limit=limits().workers + limits().queue)
     # The engine has its own first-come-first-served places and tells each run its place, so waiting happens there.
     return demo.queue(default_concurrency_limit=limits().workers, max_size=limits().queue)

@@ -1,5 +1,5 @@
-// The playground's picture. A value is {run, frames: [...], paths: [...], total}: frames come one by one, from noise to
-// data; paths once. Numbers are base64 int16 in 1/2000 of a unit, arrows int8, densities uint8. All looking around is local.
+// The playground's picture. A value is {run, frames: [...], paths: [...]}: the newest frames, numbered from noise to data,
+// and at the end everything, because a busy page sees only the last of several values. Numbers are base64 int16 in 1/2000 of a unit, arrows int8, densities uint8. All looking around is local.
 const root = element.querySelector(".pg");
 const find = (selector) => root.querySelector(selector);
 const canvas = find(".pg-canvas"), paint = canvas.getContext("2d"), slider = find(".pg-time input"), play = find(".pg-play");
@@ -12,7 +12,7 @@ const WORDS = {
   denoise: "Arrows end at the mean of what the clean point can be, which is what a network learns.",
   flow: "A square grid of start noise, carried along by the flow." };
 const shown = new Set(LAYERS.filter((layer) => layer[2]).map((layer) => layer[0])), hidden = new Set();
-let run = null, frames = [], paths = [], at = 0, follow = true, timer = null;
+let run = null, known = {}, frames = [], paths = [], at = 0, follow = true, timer = null;
 
 const bytes = (text) => Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
 const shorts = (text) => new Int16Array(bytes(text).buffer);
@@ -122,7 +122,7 @@ function list() {
     const mark = document.createElement("i"), name = document.createElement("span"), facts = document.createElement("small");
     box.type = "checkbox"; box.checked = !hidden.has(track.title);
     box.addEventListener("change", () => { if (box.checked) hidden.delete(track.title); else hidden.add(track.title); draw(); });
-    mark.style.borderTop = `3px ${track.dash.length ? "dashed" : "solid"} ${track.colour}`;
+    mark.style.borderTop = `3px ${["solid", "dashed", "dotted"][track.dash.length ? 1 + (track.dash[0] < 8) : 0]} ${track.colour}`;
     name.textContent = track.title; facts.textContent = track.facts;
     label.append(box, mark, name, facts); line.append(label);
     return line;
@@ -141,12 +141,13 @@ pick.addEventListener("change", () => { list(); draw(); });
 new MutationObserver(draw).observe(document.body, { attributes: true, attributeFilter: ["class"] });
 
 function take(value) {
-  if (value.run !== run) { run = value.run; frames = []; paths = []; at = 0; follow = true; hidden.clear(); still(); }
+  if (value.run !== run) { run = value.run; known = {}; frames = []; paths = []; at = 0; follow = true; hidden.clear(); still(); }
   for (const frame of value.frames || []) {
-    frames.push({ ...frame, heat: bytes(frame.heat), cloud: shorts(frame.cloud), flow: shorts(frame.flow),
+    known[frame.index] = known[frame.index] || ({ ...frame, heat: bytes(frame.heat), cloud: shorts(frame.cloud), flow: shorts(frame.flow),
       ...Object.fromEntries(["score", "velocity", "denoise"].map((name) => [name, new Int8Array(bytes(frame[name]).buffer)])) });
   }
-  if (value.paths) {
+  frames = Object.values(known);
+  if (value.paths && value.paths.length && !paths.length) {
     const before = pick.value;
     paths = value.paths.map((group) => ({ ...group, tracks: group.tracks.map((track) => ({ ...track, states: shorts(track.states) })) }));
     pick.replaceChildren(...["none", ...paths.map((group) => group.title)].map((title) => new Option(title, title)));
@@ -160,3 +161,9 @@ function take(value) {
   draw();
 }
 watch("value", () => { if (props.value && props.value.run) take(props.value); });
+// A view that is seen for the first time fills itself. (The event "load" would come with the page, before its tab is open.)
+if (!props.value || !props.value.run) new IntersectionObserver((entries, observer) => {
+  if (!entries.some((entry) => entry.isIntersecting)) return;
+  observer.disconnect();
+  if (!run) trigger("expand");
+}).observe(root);

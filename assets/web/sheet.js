@@ -1,5 +1,6 @@
-// The table of a comparison. A value is {run, layout: {blocks, rows, columns}, legend, cells: [...]}; layout comes
-// with the first value of a run, cells come as they finish and are kept here. Two chosen cells are laid over each other.
+// The table of a comparison. A value is {run, layout: {blocks, rows, columns}, legend, cells: [...]}: the newest cells, at
+// the end all of them, because a busy page sees only the last of several values. Cells are kept here. Two chosen cells
+// are laid over each other.
 const root = element.querySelector(".ls");
 const find = (selector) => root.querySelector(selector);
 const blocks = find(".ls-blocks"), pair = find(".ls-pair"), slide = find(".ls-slide input");
@@ -39,7 +40,7 @@ function lay(layout) {
 
 function fill(found) {
   const entry = cells.get(key(found.index));
-  if (!entry) return;
+  if (!entry || entry.words) return;
   Object.assign(entry, found);
   const frame = entry.node.querySelector(".ls-picture"), words = entry.node.querySelector(".ls-words");
   if (found.reason) {
@@ -77,10 +78,15 @@ watch("value", () => {
   const value = props.value;
   if (!value || !value.run) return;
   if (value.run !== run) {
-    if (!value.layout) return;
     run = value.run;
     lay(value.layout);
     find(".ls-legend").replaceChildren(...(value.legend || []).map((line) => made("p", "", line)));
   }
   (value.cells || []).forEach(fill);
 });
+// A view that is seen for the first time fills itself. (The event "load" would come with the page, before its tab is open.)
+if (!props.value || !props.value.run) new IntersectionObserver((entries, observer) => {
+  if (!entries.some((entry) => entry.isIntersecting)) return;
+  observer.disconnect();
+  if (!run) trigger("expand");
+}).observe(root);

@@ -32,7 +32,7 @@ _PARABOLA = (r"D'=D'_0+\tfrac{r_0}{r_0+r_1}(D'_0-D'_1),\qquad D''=\tfrac{c}{r_0+
 NOTES: dict[str, Notes] = {
     "ddpm": Notes(
         r"x_t=\mathbb E\,[x_t\mid x_s,\hat x_s]+\varsigma z,\qquad "
-        r"\varsigma^2=\frac{\sigma_t^2}{\sigma_s^2}\Big(1-\frac{\alpha_s^2\,}{\alpha_t^2}\Big)\ \text{(small)}",
+        r"\varsigma=\sigma_t\sqrt{1-e^{-2h}}\ \text{(small)}",
         "Undoes the noising step by step: each step draws from the law of the state one step earlier, as if the "
         "estimate of the clean picture were true. The fresh noise repairs earlier errors, which is why many steps look "
         "good, and needs time to fade, which is why few steps do not.",
@@ -88,7 +88,7 @@ NOTES: dict[str, Notes] = {
         _NOISE_LINE + r",\qquad D=\hat\varepsilon_s+\tfrac1{2r}\big(\hat\varepsilon_s-\hat\varepsilon_{s-1}\big)",
         "Remembers the estimate of the step before and continues the line through both. Second order for one call "
         "per step.",
-        "15 to 40 steps, without guidance"),
+        "15 to 50 steps, without guidance"),
     "dpm_solver_3m": Notes(
         r"x_t=\frac{\alpha_t}{\alpha_s}x_s-\sigma_t\big[\psi_1\hat\varepsilon_s+\psi_2D'+\psi_3D''\big],\quad "
         + _PARABOLA,
@@ -149,7 +149,7 @@ NOTES: dict[str, Notes] = {
         "Takes each step with two orders at once. Where they agree the step is kept and the next one is longer; where "
         "they differ it is tried again, shorter. The tolerance decides how many calls that makes, so the number of "
         "steps has no effect.",
-        "about 50 calls; more for a smaller tolerance"),
+        "about 30 calls; more for a smaller tolerance"),
     "dpm_solver_v3": Notes(
         r"\frac{x_t}{\alpha_t}=e^{-L}\Big[\frac{x_s}{\alpha_s}-g_s\!\int\! e^{L+S}-\!\int\! e^{L+S}B"
         r"-\sum_k\frac{g^{(k)}}{k!}\!\int\! e^{L+S}(u-\lambda_s)^k\Big]",

@@ -75,7 +75,7 @@ class Program:
 @solver("usf", title="Searched plan", order=1, steps=(3, 10, 20), needs="plan", takes=("statistics",),
         spacings=("searched",),
         paper="Liu et al., ICLR 2024 (USF and S3), sections 3 and 4",
-        hint="Times and order of every step were searched for this model, 1 call per step. 4 to 12 calls.")
+        hint="Times and order of every step were searched for this model, 1 call per step. 3 to 20 calls.")
 def usf(denoise: Denoise, x: Tensor, times: Tensor, schedule, rng=None, *, plan: Plan,
         statistics: Statistics | None = None) -> Iterator[Step]:
     """Runs a plan. Its order, 1 or more, is that of its steps; `plan.calls` calls, deterministic, any schedule.

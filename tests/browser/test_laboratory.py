@@ -2,9 +2,13 @@
 
 import json
 import re
+from dataclasses import replace
 
 import pytest
 from playwright.sync_api import expect
+
+from engine import grids, schedules
+from engine.solvers.plans_named import named
 
 FINISH_MS = 60_000
 
@@ -76,6 +80,145 @@ def test_a_cell_that_fails_says_why_and_the_rest_goes_on(open_page, open_view):
     expect(page.locator("#compare-sheet .ls-cell img")).to_have_count(13)
 
 
+@pytest.fixture
+def plan_files(tmp_path):
+    """A good plan of 6 calls, one that goes back to more noise, one of another version, and no plan at all."""
+    schedule = schedules.vp_discrete("linear")
+    good = json.loads(replace(named("dpmpp_2m", grids.make("log_snr", schedule, 6), schedule), title="mine").write())
+    levels = good["log_snr"]
+    texts = {"good": good, "falling": good | {"log_snr": [levels[0], levels[0] - 1, *levels[2:]]},
+             "version": good | {"version": 7}}
+    paths = {name: tmp_path / f"{name}.json" for name in texts} | {"text": tmp_path / "text.txt"}
+    for name, values in texts.items():
+        paths[name].write_text(json.dumps(values))
+    paths["text"].write_text("not JSON")
+    return paths
+
+
+@pytest.mark.parametrize("view", ["compare", "curves"])
+def test_an_own_plan_is_checked_and_then_run(open_page, open_view, plan_files, view):
+    watched = open_page()
+    page = watched.page
+    open_view(page, {"compare": "Compare", "curves": "Error curves"}[view])
+    page.wait_for_load_state("networkidle")
+    page.locator(f"#{view}-plans button").first.click()
+    upload, said = page.locator(f"#{view}-plan input[type=file]").first, page.locator(f"#{view}-message .notice")
+    for name, words in (("falling", "It must rise"), ("version", "version is 7"), ("text", "not readable")):
+        upload.set_input_files(str(plan_files[name]))
+        expect(said).to_contain_text(words)
+        expect(page.locator(f"#{view}-plan")).to_have_class(re.compile("field-error"))
+        expect(page.locator(f"#{view}-plan-told li")).to_have_count(0)
+    upload.set_input_files(str(plan_files["good"]))
+    expect(page.locator(f"#{view}-plan-told")).to_contain_text("Plan 1: 6 calls")
+    expect(said).to_be_hidden()
+
+    menu, values = {"compare": ("down_values", "across_values"), "curves": ("solvers", "calls")}[view]
+    page.locator(f"#{view}-{menu} input").click()
+    page.get_by_role("option", name="Searched plan", exact=True).click()
+    page.keyboard.press("Escape")
+    box = page.locator(f"#{view}-{values} input")
+    box.click()
+    box.fill("6")
+    box.press("Enter")
+    page.keyboard.press("Escape")
+    _run(page, view)
+    if view == "compare":
+        row = page.locator("#compare-sheet .ls-cell", has_text="Steps 6")
+        expect(row).to_have_count(4)
+        expect(row.nth(3)).to_contain_text("6 calls")
+    else:
+        expect(page.locator("#curves-orders tr", has_text="Searched plan")).to_have_count(1)
+    assert watched.errors == [] and watched.outside == []
+
+
+def test_a_stored_plan_can_be_downloaded(open_page, open_view, tmp_path):
+    page = open_page().page
+    open_view(page, "Compare")
+    page.wait_for_load_state("networkidle")
+    page.locator("#compare-plans button").first.click()
+    page.locator("#compare-stored input").click()
+    page.get_by_role("option", name="Mixture in the plane: 5 calls").first.click()
+    button = page.locator("#compare-download")
+    expect(button).to_be_enabled()
+    with page.expect_download() as download:
+        button.click()
+    assert download.value.suggested_filename == "mixture_05.json"
+    download.value.save_as(tmp_path / "plan.json")
+    assert json.loads((tmp_path / "plan.json").read_text())["model"] == "mixture"
+
+
+def test_a_view_that_is_opened_fills_itself_once(open_page, open_view):
+    watched = open_page()
+    page = watched.page
+    page.wait_for_load_state("networkidle")
+    open_view(page, "Compare")
+    expect(page.locator("#compare-progress .lp")).to_have_attribute("data-phase", "done", timeout=FINISH_MS)
+    expect(page.locator("#compare-sheet .ls-cell img")).to_have_count(12)
+    open_view(page, "Playground")
+    expect(page.locator("#play-progress .lp")).to_have_attribute("data-phase", "done", timeout=FINISH_MS)
+    expect(page.locator(".pg-time input")).to_have_attribute("max", "23")
+    open_view(page, "Compare")
+    open_view(page, "Playground")
+    page.wait_for_timeout(1000)
+    expect(page.locator("#play-progress .lp")).to_have_attribute("data-phase", "done")
+    assert watched.errors == [] and watched.outside == []
+
+
+@pytest.fixture
+def opened_with_letters(open_page, open_view):
+    """A page whose Playground has been opened with settings that take it many seconds to fill itself."""
+    page = open_page().page
+    page.wait_for_load_state("networkidle")
+    open_view(page, "Playground")
+    _run(page, "play")
+    _pick(page, "#play-density", "Letters")
+    expect(page.locator("#play-text")).to_be_visible()
+    page.wait_for_timeout(800)
+    page.reload()
+    page.locator(".run-button").first.wait_for()
+    page.wait_for_load_state("networkidle")
+    open_view(page, "Playground")
+    expect(page.locator("#play-progress .lp")).to_have_attribute("data-phase", "working", timeout=FINISH_MS)
+    return page
+
+
+def test_stop_ends_what_a_view_started_itself(opened_with_letters):
+    page = opened_with_letters
+    page.click("#play-stop")
+    expect(page.locator("#play-progress .lp")).to_have_attribute("data-phase", "stopped")
+    seen = page.locator(".pg-time input").get_attribute("max")
+    page.wait_for_timeout(2500)
+    assert page.locator(".pg-time input").get_attribute("max") == seen != "23"
+
+
+def test_a_run_takes_over_from_what_a_view_started_itself(opened_with_letters):
+    page = opened_with_letters
+    _pick(page, "#play-density", "Mixture of three")
+    page.click("#play-run")
+    page.wait_for_timeout(500)
+    expect(page.locator("#play-progress .lp")).to_have_attribute("data-phase", "done", timeout=FINISH_MS)
+    expect(page.locator(".pg-time input")).to_have_attribute("max", "23")
+    page.locator(".pg-pick select").select_option("Guidance")
+    expect(page.locator(".pg-legend")).to_contain_text("Class right")
+
+
+def test_noise_is_steered_to_its_end(open_page, open_view):
+    watched = open_page()
+    page = watched.page
+    open_view(page, "Steer")
+    page.wait_for_load_state("networkidle")
+    for name, value in (("steps", "3"), ("iterations", "3"), ("samples", "1")):
+        page.locator(f"#steer-{name} input[type=number]").fill(value)
+        page.locator(f"#steer-{name} input[type=number]").press("Tab")
+    expect(page.locator("#steer-cost")).to_contain_text("4 runs x 3 steps")
+    page.click("#steer-run")
+    expect(page.locator("#steer-viewer .dv")).to_have_attribute("data-phase", "done", timeout=FINISH_MS)
+    expect(page.locator("#steer-chart .scatterlayer .trace")).to_have_count(1)
+    expect(page.locator("#steer-slider img").first).to_be_visible()
+    expect(page.locator("#steer-cost")).to_contain_text("calls, about")
+    assert watched.errors == [] and watched.outside == []
+
+
 def test_what_cannot_run_is_said_before_and_at_the_field(open_page, open_view):
     page = open_page().page
     open_view(page, "Compare")
@@ -104,6 +247,7 @@ def test_stop_ends_a_comparison_and_keeps_its_cells(open_page, open_view):
     _pick(page, "#compare-blocks", "Seed")
     expect(page.locator("#compare-cost")).to_contain_text("45 runs")
     page.click("#compare-run")
+    expect(page.locator("#compare-sheet .ls-cell")).to_have_count(45, timeout=FINISH_MS)
     expect(page.locator("#compare-sheet .ls-cell img").first).to_be_visible(timeout=FINISH_MS)
     page.click("#compare-stop")
     expect(page.locator("#compare-progress .lp")).to_have_attribute("data-phase", "stopped")

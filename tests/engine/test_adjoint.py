@@ -1,6 +1,7 @@
 """Gradients through a run: orders of the adjoint, exactness of the checkpointed one, and memory that does not grow."""
 
 import math
+import threading
 
 import pytest
 import torch
@@ -10,6 +11,7 @@ from engine import denoisers, exact, grids, guidance, networks, schedules
 from engine.adjoint import adjoint_gradient, checkpointed_gradient, differentiable, methods
 from engine.errors import InputError
 from engine.rng import Rng
+from engine.runtime import computing
 from engine.solvers import solve
 from tests.oracles import normal
 
@@ -171,9 +173,13 @@ class Meter:
         self.live = self.peak = 0
 
     def measure(self, function):
+        # Hooks see the thread that they were set in, and gradients are computed in this one.
+        computing.compute(self._watched, function)
+        return self.peak
+
+    def _watched(self, function):
         with torch.autograd.graph.saved_tensors_hooks(lambda tensor: _Held(self, tensor), lambda held: held.tensor):
             function()
-        return self.peak
 
 
 class _Held:
@@ -242,6 +248,22 @@ def test_a_model_in_float32():
     plain, none = differentiable(network, VP, "v")
     assert none == {}
     torch.testing.assert_close(plain(x, 0.5), denoise(x, 0.5).detach(), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("gradient", [checkpointed_gradient, adjoint_gradient])
+def test_networks_are_computed_in_the_one_thread_that_does(gradient):
+    seen = set()
+
+    class Noted(Wide):
+        def forward(self, x, t):
+            seen.add((threading.get_ident(), torch.is_grad_enabled()))
+            return super().forward(x.double(), t).float()
+
+    denoise, _ = differentiable(Noted(), VP, "eps")
+    with torch.no_grad():
+        gradient(denoise, normal(4, 2).float(), grid(3), VP, curved)
+    owner = computing.compute(threading.get_ident)
+    assert owner != threading.get_ident() and seen == {(owner, False), (owner, True)}
 
 
 def test_unknown_methods_are_refused(problem):

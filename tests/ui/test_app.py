@@ -29,10 +29,26 @@ def test_all_computing_events_share_one_queue_and_helpers_are_private():
     import app
 
     computing = [fn for fn in app.demo.fns.values() if fn.concurrency_id == "compute"]
-    # A Run button and an endpoint for each of the two tasks, and a Run button for five views of the laboratory.
-    assert len(computing) == 2 * 2 + 5
+    # A Run button and an endpoint for each of the two tasks; a Run button for five views of the laboratory, two of
+    # which fill themselves when they are opened, and an endpoint.
+    assert len(computing) == 2 * 2 + 5 + 2 + 1
     public = {fn.api_name for fn in app.demo.fns.values() if fn.api_visibility == "public"}
-    assert public == {"inpainting", "restoration"}
+    assert public == {"compare", "inpainting", "restoration"}
+
+
+def test_a_run_that_starts_by_itself_can_be_stopped_and_gives_way():
+    import app
+
+    def events(part, kind):
+        return [fn for fn in app.demo.fns.values() for block, name in fn.targets
+                if name == kind and getattr(app.demo.blocks.get(block), "elem_id", None) == part]
+
+    for view, canvas in (("compare", "compare-sheet"), ("play", "play-plane")):
+        first, = events(canvas, "expand")
+        run, *_ = events(f"{view}-run", "click")
+        given_up, stopped = ({i for fn in events(f"{view}-{button}", "click") for i in fn.cancels}
+                             for button in ("run", "stop"))
+        assert given_up == {first._id} and stopped == {first._id, run._id}
 
 
 def test_analytics_are_off_before_gradio_is_imported():

@@ -1,5 +1,6 @@
 """The served page without a browser: endpoints for programs, limits, what is private."""
 
+import json
 from pathlib import Path
 
 import httpx
@@ -8,9 +9,13 @@ import pytest
 from gradio_client import Client, handle_file
 from PIL import Image
 
+from engine import grids, schedules
 from engine.recipe import Recipe
+from engine.solvers.plans_named import named
 from tests.ui.fake_task import SIDE_PX, FakeTask, stripes
 from ui import page
+
+SCHEDULE = schedules.vp_discrete("linear")
 
 
 @pytest.fixture(scope="module")
@@ -45,8 +50,11 @@ def mask(tmp_path):
     return handle_file(str(tmp_path / "mask.png"))
 
 
-def test_only_the_tasks_are_public(client):
-    assert sorted(client.view_api(return_format="dict")["named_endpoints"]) == ["/inpainting", "/restoration"]
+def test_only_the_tasks_and_comparisons_are_public(client):
+    named = client.view_api(return_format="dict")["named_endpoints"]
+    assert sorted(named) == ["/compare", "/inpainting", "/restoration"]
+    kinds = {entry["parameter_name"]: entry["python_type"]["type"] for entry in named["/compare"]["parameters"]}
+    assert list(kinds) == ["axes", "fixed", "samples", "plans"] and kinds["axes"].startswith("dict")
 
 
 def test_restoration_by_a_program(client, picture):
@@ -85,6 +93,33 @@ def test_inpainting_by_a_program_keeps_the_known_pixels(client, picture, mask):
 def test_bad_requests_are_answered_in_words(client, picture, change, words):
     with pytest.raises(Exception, match=words) as caught:
         client.predict(**({"picture": picture} | change), api_name="/restoration")
+    assert "Traceback" not in str(caught.value)
+
+
+def test_a_comparison_by_a_program(client):
+    times = grids.make("log_snr", SCHEDULE, 4)
+    plan = json.loads(named("ddim", times, SCHEDULE).write())
+    wanted = {"axes": {"solver": ["usf", "ddim"], "steps": [4, 3]}, "fixed": {"seed": 7}, "samples": 16}
+    answer = client.predict(**wanted, plans=[plan], api_name="/compare")
+    by_plan, missing, direct, _ = answer["cells"]
+    assert by_plan["error"] == pytest.approx(direct["error"], rel=1e-9) and by_plan["calls"] == 4
+    assert "no searched plan of 3 calls" in missing["reason"] or missing["error"] > 0
+    picture, numbers = answer["files"]
+    with Image.open(picture) as sheet:
+        assert sheet.width > 300
+    told = json.loads(Path(numbers).read_text())
+    assert told["fixed"] == {"seed": 7} and told["cells"] == answer["cells"] and answer["progress"] == "finished"
+
+
+@pytest.mark.parametrize(("request_", "words"), [
+    ({"axes": {"solver": ["nothing"]}}, "No such value"), ({"axes": {"nothing": [1]}}, "no axis"),
+    ({"axes": {"solver": 3}}, "no comparison"), ({"axes": {"solver": [{}]}}, "no comparison"),
+    ({"axes": {"steps": [0]}}, "from 1 to 1000"), ({"axes": {"seed": list(range(500))}}, "The limit is 400"),
+    ({"axes": {}, "samples": 2.5}, "samples is 2.5"), ({"axes": {}, "fixed": {"problem": "x"}}, "No such value"),
+    ({"axes": {}, "plans": [{"version": 9}]}, "version is 9"), ({"axes": {}, "plans": ["x"]}, "no plan")])
+def test_bad_comparisons_are_answered_in_words(client, request_, words):
+    with pytest.raises(Exception, match=words) as caught:
+        client.predict(**request_, api_name="/compare")
     assert "Traceback" not in str(caught.value)
 
 

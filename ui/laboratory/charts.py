@@ -49,7 +49,8 @@ def bar(number: int, name: str, x: Sequence[float], y: Sequence[float]) -> Trace
     """One layer of stacked bars (with `barmode="stack"` in the layout)."""
     pattern = ("", "/", ".", "x")[number % 4]
     return {"type": "bar", "name": name, "x": list(x), "y": [_known(v) for v in y],
-            "marker": {"color": COLOURS[number % len(COLOURS)], "pattern": {"shape": pattern, "size": 6}}}
+            "marker": {"color": COLOURS[number % len(COLOURS)],
+                       "pattern": {"shape": pattern, "size": 6, "fillmode": "overlay"}}}
 
 
 def _axis(title: str, log: bool, values: Sequence[float | None]) -> Mapping[str, Any]:

@@ -16,13 +16,15 @@ from gradio.components import Component
 from PIL import Image
 
 from engine.errors import InputError
+from engine.solvers.plan import Plan
 from engine.tasks.laboratory import axes, compare, problems
 from engine.tasks.laboratory.axes import AXES
 from engine.tasks.laboratory.compare import Axis, Cell, Comparison
 from ui import figures, runs
 from ui.assets import web
-from ui.laboratory import choices
+from ui.laboratory import choices, plans
 from ui.laboratory.form import Form, Values
+from ui.laboratory.plans import PlanFiles
 from ui.laboratory.run_card import QUIET, RunCard, Updates
 from ui.settings import duration
 from ui.viewer import words as event_words
@@ -30,6 +32,9 @@ from ui.viewer import words as event_words
 NAME = "compare"
 DIRECTIONS = {"across": "Across", "down": "Down", "blocks": "Blocks"}
 """Where an axis stands in the table, and its title; the engine wants them in the opposite order."""
+_MOST_AT_FIRST_S = 12
+_AGAIN = 4
+"""Cells that are sent with the newest one: of values that come together a busy page sees only the last."""
 _FIXED = ("problem", "label", "guidance", "solver", "steps", "spacing", "schedule", "seed")
 PRESETS: dict[str, Values] = {
     "Solvers and steps": {},
@@ -49,8 +54,8 @@ def defaults() -> Values:
             **{name: kind.default for name, kind in AXES.items()}}
 
 
-def comparison(values: Mapping[str, Any]) -> Comparison:
-    """The checked comparison of these values. Raises InputError naming the control."""
+def comparison(values: Mapping[str, Any], own: Sequence[Plan] = ()) -> Comparison:
+    """The checked comparison of these values and a person's own plans. Raises InputError naming the control."""
     chosen = []
     for direction in reversed(DIRECTIONS):
         if axis := values[direction]:
@@ -60,7 +65,8 @@ def comparison(values: Mapping[str, Any]) -> Comparison:
                                  "Choose some, or set the axis to none.", f"{direction}_values")
             chosen.append(Axis(axis, tuple(choices.parsed(axis, entry) for entry in entries)))
     used = {axis.name for axis in chosen}
-    return Comparison(tuple(chosen), {name: choices.parsed(name, values[name]) for name in AXES if name not in used})
+    fixed = {name: choices.parsed(name, values[name]) for name in AXES if name not in used}
+    return Comparison(tuple(chosen), fixed, plans=tuple(own))
 
 
 def adapted(values: Mapping[str, Any]) -> Values:
@@ -89,10 +95,10 @@ def cleaned(stored: Any) -> Values:
     return kept
 
 
-def cost(values: Mapping[str, Any]) -> str:
-    """"12 runs, 255 network calls, about 0.4 s", or why it cannot be started."""
+def cost(values: Mapping[str, Any], files: Sequence[str] | None = None) -> str:
+    """"12 runs, 255 network calls, about 0.4 s", or why it cannot be started. files: plans of a person's own."""
     try:
-        wanted = compare.plan(comparison(values))
+        wanted = compare.plan(comparison(values, plans.read_all(files)))
     except InputError as problem:
         return f"<p>{problem}</p>"
     extra = f" and {wanted.reference_calls} for the fine solution" if wanted.reference_calls else ""
@@ -146,12 +152,16 @@ class CompareView:
                     low, high = kind.bounds
                     form.add(name, gr.Number, minimum=low, maximum=high, **fixed,
                              precision=0 if isinstance(kind.default, int) else None)
+            self.plans = PlanFiles(NAME)
 
     def _connect(self) -> None:
         form, card = self.form, self.card
         parts = form.components
+        inputs = [self.plans.files, *parts]
         # The cost comes after the controls: timing a model for the first time takes a moment.
-        costs = {"fn": lambda *given: cost(form.values(given)), "inputs": parts, "outputs": card.cost, **QUIET}
+        costs = {"fn": lambda files, *given: cost(form.values(given), files), "inputs": inputs, "outputs": card.cost,
+                 **QUIET}
+        self.plans.connect(card.message, costs)
         for direction in DIRECTIONS:
             form.parts[direction].input(self._change_axis(direction), parts, parts, **QUIET).then(
                 **form.save()).then(**costs)
@@ -164,7 +174,7 @@ class CompareView:
         for button, values in self.presets:
             button.click(lambda values=values: self._all(adapted(defaults() | values)), None, parts, **QUIET).then(
                 **form.save()).then(**costs)
-        card.connect(self._run, parts, [self.sheet, self.files, card.cost])
+        card.connect(self._run, inputs, [self.sheet, self.files, card.cost], self.sheet.expand, self._first_run)
 
     def restore(self, demo: gr.Blocks) -> None:
         """Bring back the settings that the browser kept, when the page loads."""
@@ -198,27 +208,40 @@ class CompareView:
                 change["value"] = values[name]
         return {self.form.parts[name]: gr.update(**change) for name, change in changes.items()}
 
-    def _run(self, *given: Any) -> Iterator[Updates]:
+    def _first_run(self, *given: Any) -> Iterator[Updates]:
+        """The run that fills the view when it is opened, if that is a matter of seconds."""
+        try:
+            quick = compare.plan(comparison(self.form.values(given[1:]))).seconds <= _MOST_AT_FIRST_S
+        except InputError:
+            quick = False
+        yield from self._run(*given) if quick else [{self.card.cost: gr.skip()}]
+
+    def _run(self, files: list[str] | None, *given: Any) -> Iterator[Updates]:
         run, values = runs.new_id(), self.form.values(given)
         try:
-            wanted = comparison(values)
+            wanted = comparison(values, plans.read_all(files))
         except InputError as problem:
             yield self.card.refuse(run, problem)
             return
-        yield {self.files: gr.update(visible=False), self.sheet: {"run": run, "layout": layout(wanted),
-                                                               "legend": legend(wanted)}}
+        table = {"run": run, "layout": layout(wanted), "legend": legend(wanted)}
+        yield {self.files: gr.update(visible=False), self.sheet: table}
         found: list[Cell] = []
+        shown: list[dict[str, Any]] = []
         total = math.prod(wanted.shape)
 
         def show(cell: Cell) -> tuple[Updates, str, float]:
             found.append(cell)
-            return ({self.sheet: {"run": run, "cells": [drawn(wanted, cell)]}}, f"{len(found)} of {total} cells",
+            shown.append(drawn(wanted, cell))
+            return ({self.sheet: table | {"cells": shown[-_AGAIN:]}}, f"{len(found)} of {total} cells",
                     len(found) / total)
 
-        with exported(wanted, found) as files:
+        def end() -> Updates:
+            return {self.sheet: table | {"cells": shown}, self.files: gr.update(value=written(), visible=True),
+                    self.card.cost: cost(values, files)}
+
+        with exported(wanted, found) as written:
             yield from self.card.follow(
-                run, lambda: compare.run(wanted), show,
-                lambda: {self.files: gr.update(value=files(), visible=True), self.card.cost: cost(values)},
+                run, lambda: compare.run(wanted), show, end,
                 lambda event: f"{len(found)} of {total} cells, {event_words(event)}")
 
 
@@ -226,17 +249,19 @@ class CompareView:
 def exported(wanted: Comparison, cells: Sequence[Cell]) -> Iterator[Callable[[], list[str]]]:
     """A function that writes the table's picture and numbers, into a folder that lives as long as the block."""
     folder = Path(tempfile.mkdtemp(prefix="diffuscope-"))
-
-    def write() -> list[str]:
-        sheet, numbers = folder / "comparison.png", folder / "comparison.json"
-        Image.fromarray(compare.contact_sheet(wanted, cells)).save(sheet)
-        numbers.write_text(compare.to_json(wanted, cells), encoding="utf-8")
-        return [str(sheet), str(numbers)]
-
     try:
-        yield write
+        yield lambda: [str(path) for path in write(wanted, cells, folder)]
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def write(wanted: Comparison, cells: Sequence[Cell], folder: Path) -> list[Path]:
+    """The table's picture and numbers as two files in the folder, which is made if it is not there."""
+    folder.mkdir(parents=True, exist_ok=True)
+    sheet, numbers = folder / "comparison.png", folder / "comparison.json"
+    Image.fromarray(compare.contact_sheet(wanted, cells)).save(sheet)
+    numbers.write_text(compare.to_json(wanted, cells), encoding="utf-8")
+    return [sheet, numbers]
 
 
 def layout(wanted: Comparison) -> dict[str, list[str]]:

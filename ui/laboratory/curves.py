@@ -9,11 +9,13 @@ from gradio.components.plot import PlotData
 
 from engine.errors import InputError
 from engine.solvers import row
+from engine.solvers.plan import Plan
 from engine.tasks.laboratory import axes, curves, problems
 from engine.tasks.laboratory.curves import Curves, Point
 from ui import figures, runs
-from ui.laboratory import charts, choices
+from ui.laboratory import charts, choices, plans
 from ui.laboratory.form import Form, Values
+from ui.laboratory.plans import PlanFiles
 from ui.laboratory.run_card import QUIET, RunCard, Updates
 from ui.viewer import words as event_words
 
@@ -28,15 +30,15 @@ def defaults() -> Values:
             "calls": [str(count) for count in curves.CALLS], **fixed}
 
 
-def measurement(values: Mapping[str, Any]) -> Curves:
-    """What these values ask for. Raises InputError naming the control."""
+def measurement(values: Mapping[str, Any], own: Sequence[Plan] = ()) -> Curves:
+    """What these values ask for, with a person's own plans. Raises InputError naming the control."""
     if not values["solvers"] or not values["calls"]:
         field = "calls" if values["solvers"] else "solvers"
         raise InputError(f"No {field} are chosen.", "A curve needs at least one.", "Choose some.", field)
     budgets = sorted({choices.parsed("steps", entry) for entry in values["calls"]}, key=str)
     budgets = sorted(budgets) if all(isinstance(entry, int) for entry in budgets) else budgets
     fixed = {name: choices.parsed(name, values[name]) for name in _FIXED}
-    return Curves(values["problem"], tuple(values["solvers"]), tuple(budgets), fixed)
+    return Curves(values["problem"], tuple(values["solvers"]), tuple(budgets), fixed, plans=tuple(own))
 
 
 def cleaned(stored: Any) -> Values:
@@ -98,6 +100,7 @@ class CurvesView:
                     form.add(name, gr.Dropdown, choices=choices.offered(name, "mixture"), filterable=False, **fixed)
                 else:
                     form.add(name, gr.Number, minimum=kind.bounds[0], maximum=kind.bounds[1], **fixed)
+            self.plans = PlanFiles(NAME)
 
     def _connect(self) -> None:
         form, card = self.form, self.card
@@ -111,7 +114,10 @@ class CurvesView:
                 changed(lambda *given: cost(form.values(given)), form.components, card.cost,
                         trigger_mode="always_last", **QUIET)
                 changed(**form.save())
-        card.connect(self._run, form.components, [self.chart, self.orders])
+        costs = {"fn": lambda *given: cost(form.values(given)), "inputs": form.components, "outputs": card.cost,
+                 **QUIET}
+        self.plans.connect(card.message, costs)
+        card.connect(self._run, [self.plans.files, *form.components], [self.chart, self.orders])
 
     def restore(self, demo: gr.Blocks) -> None:
         """Bring back the settings that the browser kept, when the page loads."""
@@ -128,10 +134,10 @@ class CurvesView:
         updates[parts["guidance"]] = gr.update(value=values["guidance"], visible=bool(values["label"]))
         return updates | {self.card.cost: cost(values)}
 
-    def _run(self, *given: Any) -> Iterator[Updates]:
+    def _run(self, files: list[str] | None, *given: Any) -> Iterator[Updates]:
         run, values = runs.new_id(), self.form.values(given)
         try:
-            wanted = measurement(values)
+            wanted = measurement(values, plans.read_all(files))
         except InputError as problem:
             yield self.card.refuse(run, problem)
             return

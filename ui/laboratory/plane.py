@@ -29,13 +29,17 @@ Frame = dict[str, Any]
 
 @dataclass(frozen=True)
 class Scene:
-    """What to show. solvers: that race over `steps` steps from the same noise."""
+    """What to show. solvers: that race over `steps` steps from the same noise. towards: the class that guidance of
+    strength `weight` leads to, and its name; None for a density without classes.
+    """
 
     law: Mixture
     schedule: Schedule
     solvers: tuple[str, ...]
     steps: int
     seed: int
+    towards: tuple[int, str] | None = None
+    weight: float = 1.0
 
     @property
     def times(self) -> list[float]:
@@ -65,7 +69,7 @@ def frames(scene: Scene) -> Iterator[Frame]:
 
 
 def paths(scene: Scene) -> list[dict[str, Any]]:
-    """Groups of trajectories: the solvers' race, the three couplings, and runs with fresh noise."""
+    """Groups of trajectories: the solvers' race, the three couplings, runs with fresh noise, and guided ones."""
     law, schedule, seed = scene.law, scene.schedule, scene.seed
     tracks, fine = playground.race(law, schedule, scene.solvers, scene.steps, seed=seed)
     solvers = [_track(schedule, fine, "Exact flow", "", _REFERENCE, [], thin=True),
@@ -85,7 +89,20 @@ def paths(scene: Scene) -> list[dict[str, Any]]:
              "Lines to a sample's own data point cross; the flow is their mean and does not; reflow draws straight "
              "lines to where the flow ends."},
             {"title": "With and without new noise", "tracks": ensembles, "words":
-             "Both end in the same density: the energy distance tells how far the ends are from it."}]
+             "Both end in the same density: the energy distance tells how far the ends are from it."},
+            *([] if scene.towards is None else [_guidance(scene, *scene.towards)])]
+
+
+def _guidance(scene: Scene, label: int, name: str) -> dict[str, Any]:
+    found = playground.guided(scene.law, scene.schedule, label, scene.weight, count=24, seed=scene.seed)
+    ways = (("Of no class", "", found.free), (f"Class {name}", f"spread of the class {found.class_spread:.2f}",
+                                              found.conditional),
+            (f"Guided, weight {scene.weight:g}", f"spread {found.spread:.2f}, certain of the class to "
+             f"{found.share:.0%}", found.guided))
+    tracks = [_track(scene.schedule, way, title, facts, _COLOURS[i], _DASHES[i])
+              for i, (title, facts, way) in enumerate(ways)]
+    return {"title": "Guidance", "tracks": tracks, "words": "The same noise three times. Above weight 1 guidance "
+            "overshoots: samples become more typical of the class than its own are, and less varied."}
 
 
 def ink(sent: Any) -> np.ndarray | None:

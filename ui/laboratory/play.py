@@ -22,13 +22,21 @@ NAME = "play"
 _DENSITIES = {"mixture": "Mixture of three", "rings": "Rings", "letters": "Letters", "drawing": "Your own drawing"}
 _SCHEDULES = {"vp_linear": "VP linear", "cosine": "Cosine", "flow": "Flow (straight line)",
               "edm": "EDM (variance exploding)"}
-_MOST_SOLVERS, _STEPS = 4, (2, 50)
+_MOST_SOLVERS, _STEPS, _MOST_WEIGHT = 4, (2, 50), 10.0
+_AGAIN = 4
 
 
 def defaults() -> Values:
     """What a fresh page shows."""
     return {"density": "mixture", "text": "DIFFUSE", "schedule": "vp_linear", "solvers": ["ddim", "dpmpp_2m"],
-            "steps": 8, "seed": 0}
+            "steps": 8, "seed": 0, "towards": 0, "weight": 3.0}
+
+
+def classes(density: str, text: str) -> tuple[str, ...]:
+    """Names of the classes of a density, in the engine's order; () where it has none."""
+    if density == "letters":
+        return tuple(f"{i}: {letter}" for i, letter in enumerate((c for c in text if not c.isspace()), 1))
+    return {"mixture": ("right", "left", "bottom"), "rings": ("inner", "outer")}.get(density, ())
 
 
 def scene(values: Mapping[str, Any], drawing: Any) -> Scene:
@@ -43,8 +51,23 @@ def scene(values: Mapping[str, Any], drawing: Any) -> Scene:
     if len(solvers) > _MOST_SOLVERS or not set(solvers) <= known:
         raise InputError(f"{len(solvers)} solvers are chosen.", f"Up to {_MOST_SOLVERS} can race here.",
                          field="solvers")
+    weight = values["weight"]
+    if not isinstance(weight, (int, float)) or not 0 <= weight <= _MOST_WEIGHT:
+        raise InputError(f"The guidance is {str(weight)[:20]}.", f"It must be a number from 0 to {_MOST_WEIGHT:g}.",
+                         field="weight")
     law = playground.density(values["density"], str(values["text"]), plane.ink(drawing))
-    return Scene(law, schedules.by_name(values["schedule"]), tuple(solvers), steps, seed)
+    return Scene(law, schedules.by_name(values["schedule"]), tuple(solvers), steps, seed, _towards(values), weight)
+
+
+def _towards(values: Mapping[str, Any]) -> tuple[int, str] | None:
+    """The class that guidance leads to. Raises InputError for one that the density does not have."""
+    names, number = classes(values["density"], str(values["text"])), values["towards"]
+    if not names:
+        return None
+    if not isinstance(number, int) or not 0 <= number < len(names):
+        raise InputError(f"This density has no class {str(number)[:20]}.", f"It has {len(names)}, counted from 0.",
+                         "Choose another class.", "towards")
+    return number, names[number]
 
 
 def cleaned(stored: Any) -> Values:
@@ -52,7 +75,7 @@ def cleaned(stored: Any) -> Values:
     values = defaults()
     if not isinstance(stored, Mapping):
         return values
-    kept = values | {name: stored[name] for name in values if isinstance(stored.get(name), (str, int, list))}
+    kept = values | {name: stored[name] for name in values if isinstance(stored.get(name), (str, int, float, list))}
     try:
         scene(kept | {"density": "mixture"} if kept["density"] == "drawing" else kept, None)
     except (InputError, TypeError):
@@ -63,8 +86,8 @@ def cleaned(stored: Any) -> Values:
 def found(wanted: Scene) -> Iterator[Any]:
     """The paths, then the frames."""
     yield {"paths": plane.paths(wanted)}
-    for frame in plane.frames(wanted):
-        yield {"frames": [frame]}
+    for index, frame in enumerate(plane.frames(wanted)):
+        yield {"frames": [frame | {"index": index}]}
 
 
 class PlayView:
@@ -102,29 +125,43 @@ class PlayView:
             form.add("steps", gr.Slider, label="Steps of each solver", minimum=_STEPS[0], maximum=_STEPS[1], step=1,
                      value=start["steps"], buttons=[])
             form.add("seed", gr.Number, label="Seed", precision=0, minimum=0, maximum=2**31 - 1, value=start["seed"])
+            form.add("towards", gr.Dropdown, label="Guidance towards", filterable=False, value=start["towards"],
+                     choices=_menu(start))
+            form.add("weight", gr.Slider, label="Guidance", minimum=0, maximum=_MOST_WEIGHT, step=0.5, buttons=[],
+                     value=start["weight"], info="0 is no class, 1 the class itself")
 
     def _connect(self) -> None:
         form = self.form
         for name, part in form.parts.items():
-            if name == "density":
-                part.input(lambda kind: self._visible(kind), part, [form.parts["text"], self.pad], **QUIET)
-            part.input(**form.save())
-        self.card.connect(self._run, [self.pad, *form.components], [self.plane])
+            if name in {"density", "text"}:
+                part.input(lambda *given: self._fitting(form.values(given)), form.components, self._changing,
+                           trigger_mode="always_last", **QUIET).then(**form.save())
+            else:
+                part.input(**form.save())
+        self.card.connect(self._run, [self.pad, *form.components], [self.plane], self.plane.expand)
 
     def restore(self, demo: gr.Blocks) -> None:
         """Bring back the settings that the browser kept, when the page loads."""
         def back(kept: Any) -> dict[Component, Any]:
             values = cleaned(kept)
-            updates = self.form.updates(values)
-            shown = self._visible(values["density"])
             text = gr.update(value=values["text"], visible=values["density"] == "letters")
-            return updates | {self.pad: shown[self.pad], self.form.parts["text"]: text}
+            return self.form.updates(values) | self._fitting(values) | {self.form.parts["text"]: text}
 
         self.form.keep(demo, back, [*self.form.components, self.pad])
 
-    def _visible(self, kind: str) -> dict[Component, Any]:
-        return {self.form.parts["text"]: gr.update(visible=kind == "letters"),
-                self.pad: gr.update(visible=kind == "drawing")}
+    @property
+    def _changing(self) -> list[Component]:
+        return [*(self.form.parts[name] for name in ("text", "towards", "weight")), self.pad]
+
+    def _fitting(self, values: Mapping[str, Any]) -> dict[Component, Any]:
+        """What the density asks for: a text, a drawing, its classes."""
+        menu, kind = _menu(values), values["density"]
+        numbers = [number for _, number in menu]
+        number = values["towards"] if values["towards"] in numbers else next(iter(numbers), None)
+        parts = self.form.parts
+        return {parts["text"]: gr.update(visible=kind == "letters"), self.pad: gr.update(visible=kind == "drawing"),
+                parts["towards"]: gr.update(choices=menu, value=number, visible=bool(menu)),
+                parts["weight"]: gr.update(visible=bool(menu))}
 
     def _run(self, drawing: Any, *given: Any) -> Iterator[Updates]:
         run, values = runs.new_id(), self.form.values(given)
@@ -133,12 +170,20 @@ class PlayView:
         except InputError as problem:
             yield self.card.refuse(run, problem)
             return
-        seen = 0
+        whole: dict[str, Any] = {"run": run, "paths": [], "frames": []}
 
         def show(item: dict[str, Any]) -> tuple[Updates, str, float]:
-            nonlocal seen
-            seen += len(item.get("frames", ()))
-            return {self.plane: {"run": run, **item}}, f"{seen} of {FRAMES} pictures", seen / FRAMES
+            whole["paths"] += item.get("paths", [])
+            frames = whole["frames"]
+            frames += item.get("frames", [])
+            # Of values that come together a busy page sees only the last: the newest frames come again, at the end all.
+            return ({self.plane: {"run": run, **item, "frames": frames[-_AGAIN:]}},
+                    f"{len(frames)} of {FRAMES} pictures", len(frames) / FRAMES)
 
         recipe = Recipe(task="laboratory", solver=(wanted.solvers or ("ddim",))[0], steps=wanted.steps)
-        yield from self.card.follow(run, lambda: executed(found(wanted), FRAMES, recipe), show, dict)
+        yield from self.card.follow(run, lambda: executed(found(wanted), FRAMES, recipe), show,
+                                    lambda: {self.plane: whole})
+
+
+def _menu(values: Mapping[str, Any]) -> list[tuple[str, int]]:
+    return [(name, number) for number, name in enumerate(classes(values["density"], str(values["text"])))]

@@ -7,6 +7,7 @@ from typing import Any
 
 import gradio as gr
 from gradio.components import Component
+from gradio.events import Dependency
 
 from engine.errors import InputError
 from engine.runtime.execution import Failed, Stopped, Waiting, Working
@@ -43,13 +44,22 @@ class RunCard:
             self.progress = viewer.viewer(f"{name}-viewer")
 
     def connect(self, run: Callable[..., Iterator[Updates]], inputs: Sequence[Component],
-                outputs: Sequence[Component]) -> None:
-        """Run starts `run(*values)`, whose updates go to `outputs` and this card; Stop closes it."""
-        started = self.run.click(run, list(inputs), [*outputs, self.message, self.progress], concurrency_id=COMPUTE,
-                                 concurrency_limit=limits().workers + limits().queue, trigger_mode="once",
-                                 show_progress="hidden", api_visibility="private", scroll_to_output=False)
-        started.failure(None, js=_tell(self.name), api_visibility="private")
-        self.stop.click(None, cancels=[started], api_visibility="private")
+                outputs: Sequence[Component], opened: Callable[..., Dependency] | None = None,
+                first_run: Callable[..., Iterator[Updates]] | None = None) -> None:
+        """Run starts `run(*values)`, whose updates go to `outputs` and this card; Stop closes it.
+
+        opened: the event of a view that is seen for the first time, which starts `first_run(*values)`. That one gives
+        way to what a person starts.
+        """
+        shared = {"inputs": list(inputs), "outputs": [*outputs, self.message, self.progress],
+                  "concurrency_id": COMPUTE, "concurrency_limit": limits().workers + limits().queue,
+                  "trigger_mode": "once", "show_progress": "hidden", "api_visibility": "private",
+                  "scroll_to_output": False}
+        first = [opened(first_run or run, **shared)] if opened else []
+        started = self.run.click(run, cancels=first, **shared)
+        for event in (*first, started):
+            event.failure(None, js=_tell(self.name), api_visibility="private")
+        self.stop.click(None, cancels=[*first, started], api_visibility="private")
 
     def follow(self, run: str, make: Callable[[], Iterator[Any]], show: Callable[[Any], Shown],
                end: Callable[[], Updates], words: Callable[[Working], str] = viewer.words) -> Iterator[Updates]:

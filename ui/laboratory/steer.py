@@ -1,5 +1,6 @@
 """Steer the start noise of a picture model toward a goal, with gradients through the whole run."""
 
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -133,9 +134,12 @@ class SteerView:
                     self._settings(start)
                 with gr.Column(scale=7, min_width=320, elem_classes="main"):
                     self.card = RunCard(NAME, cost(start), live=True)
-                    self.slider = gr.ImageSlider(label="Before and after", show_label=True, interactive=False,
-                                                 format="png", visible=False, max_height=460, buttons=["fullscreen"],
-                                                 elem_id=f"{NAME}-slider")
+                    with gr.Column(visible=False, elem_classes="result") as self.result:
+                        gr.HTML("<h2>Before and after</h2><p>Sample 1: left from the first noise, right from the "
+                                "turned one.</p>", padding=False)
+                        self.slider = gr.ImageSlider(label="Before and after", show_label=False, interactive=False,
+                                                     format="png", max_height=460, buttons=["fullscreen"],
+                                                     elem_id=f"{NAME}-slider")
                     self.chart = charts.chart(f"{NAME}-chart", "Distance to the goal", drawn([]))
         self._connect()
 
@@ -171,7 +175,7 @@ class SteerView:
             part.input(lambda *given: self._adapt(form.values(given)), form.components, outputs,
                        trigger_mode="always_last", **QUIET)
             part.input(**form.save())
-        self.card.connect(self._run, form.components, [self.slider, self.chart, self.card.cost])
+        self.card.connect(self._run, form.components, [self.result, self.slider, self.chart, self.card.cost])
 
     def restore(self, demo: gr.Blocks) -> None:
         """Bring back the settings that the browser kept, when the page loads."""
@@ -197,19 +201,26 @@ class SteerView:
         except InputError as problem:
             yield self.card.refuse(run, problem)
             return
-        yield {self.slider: gr.update(visible=False), self.chart: drawn([])}
+        yield {self.result: gr.update(visible=False), self.chart: drawn([])}
         seen: list[Progress] = []
+        before = time.monotonic()
         problem = problems.load(wanted.model)
 
         def show(item: Progress) -> tuple[Updates, str, float]:
+            nonlocal before
             seen.append(item)
+            now = time.monotonic()
+            if len(seen) > 1:
+                runs.pace.note(NAME, now - before, item.calls - seen[-2].calls, wanted.samples)
+            before = now
             share = (item.index + 1) / (item.total + 1)
             return ({self.card.progress: _frames(item), self.chart: drawn(seen)},
                     f"turn {item.index} of {item.total}, {item.calls} calls, noise moved {_percent(item)}", share)
 
         def end() -> Updates:
-            pictures = (problem.show(seen[0].x), problem.show(seen[-1].x))
-            return {self.slider: gr.update(value=pictures, visible=True), self.card.cost: cost(values)}
+            # The slider cuts across the whole picture, so it holds one sample; the viewer shows all of them.
+            pictures = (problem.show(seen[0].x[:1]), problem.show(seen[-1].x[:1]))
+            return {self.result: gr.update(visible=True), self.slider: pictures, self.card.cost: cost(values)}
 
         recipe = Recipe(task="laboratory", model=wanted.model, solver="ddim", steps=wanted.steps, seed=wanted.seed,
                         samples=wanted.samples)

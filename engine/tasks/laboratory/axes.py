@@ -89,7 +89,8 @@ def value_title(axis: str, value: Value) -> str:
         return "on" if value else "off"
     if isinstance(value, float):
         return f"{value:g}"
-    return {"": "any", "own": "its own"}.get(str(value), str(value).replace("_", " "))
+    known = {"": "any", "own": "its own", "log_snr": "log-SNR", "vp_linear": "VP linear", "edm": "EDM"}
+    return known.get(str(value), str(value).replace("_", " "))
 
 
 def checked(axis: str, value: Any, used: Iterable[str] = ("mixture",)) -> Value:

@@ -24,7 +24,7 @@ from engine.tasks.laboratory.axes import AXES, Value
 from engine.tasks.laboratory.work import executed
 
 __all__ = ["AXES", "MOST_AXES", "MOST_CELLS", "Axis", "Cell", "Comparison", "Cost", "contact_sheet", "from_json",
-           "plan", "run", "to_json"]
+           "from_values", "plan", "run", "to_json"]
 
 MOST_AXES = 3
 MOST_CELLS = 400
@@ -262,11 +262,26 @@ def from_json(text: str | bytes) -> Comparison:
         values = json.loads(text) if len(text) <= _TEXT_BYTES else None
         if values["version"] != _VERSION or values["task"] != "laboratory":
             raise wrong
-        chosen = tuple(Axis(axis["name"], tuple(axis["values"])) for axis in values["axes"])
-        plans = tuple(Plan.read(json.dumps(found)) for found in values["plans"])
-        return Comparison(chosen, dict(values["fixed"]), values["samples"], plans)
+        chosen = [(axis["name"], axis["values"]) for axis in values["axes"]]
+        return from_values(chosen, values["fixed"], values["samples"], values["plans"])
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise (error if isinstance(error, InputError) else wrong) from None
+
+
+def from_values(chosen: Any, fixed: Any, samples: Any, plans: Any) -> Comparison:
+    """The comparison of values from outside, which may be anything. Raises InputError unless they make one.
+
+    chosen: values by axis, as a mapping or in pairs, first axis slowest. fixed: settings by name. plans: as JSON
+    objects. samples: as in `Comparison`.
+    """
+    try:
+        found = tuple(Plan.read(json.dumps(plan)) for plan in plans)
+        return Comparison(tuple(Axis(name, tuple(values)) for name, values in dict(chosen).items()), dict(fixed),
+                          samples, found)
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
+        raise (error if isinstance(error, InputError) else InputError(
+            "These values make no comparison.", "Each axis needs a name and a list of values, fixed settings a name "
+            "and a value, plans are JSON objects.", "Change them.", "axes")) from None
 
 
 def _finite(value: float | None) -> float | None:

@@ -114,13 +114,13 @@ class Ensemble:
 
 @dataclass(frozen=True, eq=False)
 class Guided:
-    """Ends of runs from the same noise, (n, 2) each. spread: root mean square distance of the guided ends from their
-    mean; class_spread: the same of the class itself. share: mean probability of the class at the guided ends.
+    """Runs from the same noise. spread: root mean square distance of the guided ends from their mean; class_spread: the
+    same of the class itself. share: mean probability of the class at the guided ends.
     """
 
-    free: np.ndarray
-    conditional: np.ndarray
-    guided: np.ndarray
+    free: Paths
+    conditional: Paths
+    guided: Paths
     spread: float
     class_spread: float
     share: float
@@ -288,16 +288,15 @@ def guided(law: Mixture, schedule: Schedule, label: int, weight: float, steps: i
     times = grids.make("log_snr", schedule, steps)
     told, untold = {"label": torch.tensor([label])}, {"label": torch.tensor([law.classes])}
 
-    def end(weight: float) -> Tensor:
+    def run(weight: float) -> Paths:
         denoise = guidance.classifier_free(law.denoiser(schedule), told, untold, weight)
-        *_, last = solvers.solve("dpmpp_2m", denoise, start, times, schedule)
-        return last.x
+        return _run("dpmpp_2m", denoise, start, times, schedule, Rng(seed, count))[0]
 
-    free, conditional, strong = (end(w) for w in (0.0, 1.0, weight))
-    known = law.of_class(label)
-    log_share = known.log_density(strong) - law.log_density(strong) + law.weights[law.labels == label].sum().log()
-    return Guided(_array(free), _array(conditional), _array(strong), float(strong.var(0).sum().sqrt()),
-                  float(_total_variance(known).sqrt()), float(log_share.exp().mean()))
+    free, conditional, strong = (run(w) for w in (0.0, 1.0, weight))
+    known, ends = law.of_class(label), _points(strong.states[-1])
+    log_share = known.log_density(ends) - law.log_density(ends) + law.weights[law.labels == label].sum().log()
+    return Guided(free, conditional, strong, float(ends.var(0).sum().sqrt()), float(_total_variance(known).sqrt()),
+                  float(log_share.exp().mean()))
 
 
 def log_likelihood(law: Mixture, schedule: Schedule, points: np.ndarray, t: float | None = None,

@@ -59,8 +59,9 @@ class Start:
 def start(settings: Mapping[str, Value], samples: int = 0) -> Start:
     """Where a run with these settings starts. samples: 0 for the problem's usual number, else 1 to its most."""
     usual, most = problems.load(settings["problem"]).samples
-    if samples and not 1 <= samples <= most:
-        raise InputError(f"samples is {samples}.", f"{settings['problem']} takes 1 to {most}.", field="samples")
+    if isinstance(samples, bool) or not isinstance(samples, int) or not 0 <= samples <= most:
+        raise InputError(f"samples is {str(samples)[:40]}.", f"{settings['problem']} takes 1 to {most}.",
+                         field="samples")
     return Start(*(settings[name] for name in ("problem", "schedule", "guidance", "label", "seed")), samples or usual)
 
 

@@ -41,6 +41,8 @@ class _Job:
             for item in self._job:
                 if not isinstance(item, Step):
                     self._found.append(item)
+                    # Nobody needs what is yielded here; between two items a stop is seen.
+                    yield True
                     continue
                 done += 1
                 # Every run counts its calls from 1.

@@ -22,5 +22,14 @@ def test_an_equation_is_balanced_and_the_text_is_a_few_sentences(name):
     assert 1 <= entry.text.count(". ") + entry.text.endswith(".") <= 6 and entry.good_steps
 
 
+@pytest.mark.parametrize("row", catalogue(), ids=lambda row: row.name)
+def test_notes_and_hint_name_the_same_range(row):
+    told, good = (re.findall(r"\d+ to \d+", text) for text in (row.hint, notes(row.name).good_steps))
+    assert not told or told[0] == good[0]
+    if "adaptive" in row.tags:
+        usual = f"about {row.calls(20)} calls"
+        assert usual in row.hint and usual in notes(row.name).good_steps
+
+
 def test_the_symbols_are_whole_formulas():
     assert SYMBOLS.count("$") % 2 == 0

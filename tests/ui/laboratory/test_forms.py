@@ -1,8 +1,13 @@
 """The laboratory's settings: menus, comparisons, what a browser kept, what is refused."""
 
+import json
+
 import pytest
+import torch
 
 from engine.errors import InputError
+from engine.tasks.laboratory import bounds
+from engine.theory import Bound
 from ui.laboratory import choices, compare, curves, play, steer, theory
 
 
@@ -78,6 +83,25 @@ def test_costs_count_before_anything_runs():
     assert "2 solvers x 2 budgets = 4 runs" in curves.cost(
         curves.defaults() | {"solvers": ["ddim", "heun"], "calls": ["5", "10"]})
     assert "No solvers are chosen" in curves.cost(curves.defaults() | {"solvers": []})
+
+
+def test_theory_offers_the_models_beside_the_line():
+    assert next(iter(theory.laws())) == "line" and set(theory.laws()) - {"line"} == set(steer.model_names())
+    assert theory.cost(theory.defaults()) == "<p>5 chains, 310 steps in all, a few seconds</p>"
+    assert "32 network calls on 8 pictures" in theory.cost(theory.defaults() | {"law": "flowers"})
+    with pytest.raises(InputError) as caught:
+        theory.checked(theory.defaults() | {"law": "nothing"})
+    assert caught.value.field == "law"
+
+
+def test_a_models_bound_is_told_with_its_limits():
+    learning = torch.tensor([400.0, 20.0, 1.0], dtype=torch.float64)
+    item = bounds.Found(3, Bound(0.04, learning, None, upper=True), None)
+    told = theory.numbers(item)
+    assert "pictures that the model drew itself" in told and "says nothing" in told and "True" not in told
+    figure = json.loads(theory.bars(item).plot)
+    assert [trace["name"] for trace in figure["data"]] == ["Learning", "Prior"]
+    assert figure["layout"]["yaxis"]["type"] == "log"
 
 
 @pytest.mark.parametrize(("text", "rgb"), [("#ff0080", [1, -1, 1 / 255]), ("rgba(255, 0.0, 128, 1)", [1, -1, 1 / 255])])

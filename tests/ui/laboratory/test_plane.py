@@ -59,7 +59,31 @@ def test_a_bad_drawing_is_none_and_asks_for_a_stroke(sent):
         play.scene(play.defaults() | {"density": "drawing"}, sent)
 
 
+@pytest.mark.parametrize("density", ["mixture", "rings", "letters"])
+def test_classes_have_the_names_of_the_engines_and_guidance_leads_to_one(density):
+    values = play.defaults() | {"density": density, "text": "A B", "towards": 1, "weight": 4.0}
+    found = play.scene(values, None)
+    assert len(play.classes(density, "A B")) == found.law.classes and found.towards[0] == 1
+    group = plane.paths(found)[-1]
+    assert group["title"] == "Guidance" and len(group["tracks"]) == 3
+    assert group["tracks"][2]["title"] == "Guided, weight 4"
+    free, of_class, strong = (_shorts(track["states"])[-2 * track["count"]:].reshape(-1, 2)
+                              for track in group["tracks"])
+    members = found.law.of_class(1).means.numpy()
+    away = [np.linalg.norm(ends[:, None] - members, axis=2).min(1).mean() for ends in (free, of_class)]
+    # Without a class two thirds of the samples, or half of them, end elsewhere.
+    assert away[1] < away[0] / 2 and not np.allclose(strong, of_class)
+
+
+def test_a_drawing_has_no_class_to_be_guided_to():
+    ink = base64.b64encode(np.eye(64, dtype=np.uint8).tobytes()).decode()
+    found = play.scene(play.defaults() | {"density": "drawing"}, ink)
+    assert found.towards is None and "Guidance" not in [group["title"] for group in plane.paths(found)]
+
+
 @pytest.mark.parametrize(("change", "field"), [
+    ({"weight": 11}, "weight"), ({"weight": None}, "weight"), ({"towards": 3}, "towards"),
+    ({"towards": "x"}, "towards"),
     ({"steps": 1}, "steps"), ({"steps": None}, "steps"), ({"seed": -1}, "seed"),
     ({"solvers": ["resfusion"]}, "solvers"),
     ({"solvers": ["ddim"] * 5}, "solvers"), ({"schedule": "x"}, "schedule"), ({"density": "x"}, "density")])

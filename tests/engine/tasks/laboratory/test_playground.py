@@ -140,7 +140,8 @@ def test_one_start_spreads_with_noise_only():
 
 def test_guidance_seeks_the_mode():
     weak, strong = (playground.guided(LAW, VP, 1, w) for w in (1.0, 4.0))
-    assert np.allclose(weak.guided, weak.conditional)
+    assert np.allclose(weak.guided.states, weak.conditional.states)
+    assert (strong.free.states[0] == strong.guided.states[0]).all()
     assert weak.spread == pytest.approx(weak.class_spread, rel=0.3)  # 120 samples
     assert strong.spread < weak.spread
     assert strong.share > weak.share
