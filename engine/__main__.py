@@ -68,7 +68,7 @@ def _recipe(task: "Task", file: Path | None, given: Mapping[str, Any], options: 
 
 
 def _options(task: "Task", solver: str, texts: Sequence[str]) -> dict[str, Any]:
-    from engine.solvers import row
+    from engine.samplers import row
 
     known: dict[str, Any] = {entry.name: entry for entry in (*task.settings, *row(solver).options)}
     found = {}

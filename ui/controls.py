@@ -10,9 +10,9 @@ from typing import Any
 import gradio as gr
 from gradio.components import Component
 
+from engine import samplers
 from engine.options import Option
 from engine.recipe import RANGES
-from engine.solvers import row
 from engine.tasks.base import Setting, Task
 from ui import settings
 from ui.settings import Values
@@ -133,7 +133,7 @@ def _spacing_choices(solver: str) -> list[tuple[str, str]]:
 
 
 def _hint(solver: str) -> str:
-    return f"<p>{row(solver).hint}</p>"
+    return f"<p>{samplers.hint(solver)}</p>"
 
 
 def _setting_component(setting: Setting) -> Any:

@@ -14,25 +14,24 @@ from engine import grids
 from engine.errors import InputError
 from engine.options import Option
 from engine.recipe import Recipe
-from engine.solvers import catalogue, row
-from engine.solvers.registry import SolverRow
+from engine.samplers import Row, row
 from engine.tasks.base import Task, check
 
 Values = dict[str, Any]
 COMMON = ("solver", "steps", "spacing", "guidance", "seed", "samples")
 
 
-def solver_rows(task: Task, values: Mapping[str, Any]) -> list[SolverRow]:
-    """The solvers that work with these task settings, in the catalogue's order."""
+def solver_rows(task: Task, values: Mapping[str, Any]) -> list[Row]:
+    """The samplers that work with these task settings, in the task's order."""
     allowed = set(task.solvers(_task_options(task, values)))
-    return [entry for entry in catalogue() if entry.name in allowed]
+    return [row(name) for name in task.samplers if name in allowed]
 
 
 def all_options(task: Task) -> dict[str, Option]:
-    """Every option that some solver of the task takes, by name; the first solver's wording stands for all at start."""
+    """Every option that some sampler of the task takes, by name; the first one's wording stands for all at start."""
     found: dict[str, Option] = {}
-    for entry in catalogue():
-        found = solver_options(task, entry.name) | found
+    for name in task.samplers:
+        found = solver_options(task, name) | found
     return found
 
 
@@ -129,15 +128,19 @@ def cleaned(task: Task, stored: Any) -> Values:
     return values
 
 
-def adapted(task: Task, values: Mapping[str, Any]) -> Values:
-    """The same values made to fit together after a change: a solver that still works, its spacing, its options."""
+def adapted(task: Task, values: Mapping[str, Any], chosen: bool = False) -> Values:
+    """The same values made to fit together after a change: a solver that still works, its spacing, its options.
+
+    chosen: the solver itself was changed. A new solver starts with its own defaults: equal names mean different things.
+    """
     fitting = [entry.name for entry in solver_rows(task, values)]
     solver = next(name for name in (values["solver"], task.defaults.solver, *fitting) if name in fitting)
     spacing = values["spacing"] if values["spacing"] in spacings(solver) else spacings(solver)[0]
     result = dict(values) | {"solver": solver, "spacing": spacing, "random": bool(values.get("random"))}
+    fresh = chosen or solver != values["solver"]
     for name, option in solver_options(task, solver).items():
         value = result.get(f"solver.{name}", option.default)
-        result[f"solver.{name}"] = option.default if _refused(option, value) else value
+        result[f"solver.{name}"] = option.default if fresh or _refused(option, value) else value
     return result
 
 

@@ -80,7 +80,8 @@ class TaskTab:
             if name in {"seed", "random"}:
                 part.input(**save)
             elif name == "solver" or name.startswith("task."):
-                part.input(self._adapt, parts, everything, trigger_mode="always_last", **quiet).then(**save)
+                change = self._choose if name == "solver" else self._adapt
+                part.input(change, parts, everything, trigger_mode="always_last", **quiet).then(**save)
             else:
                 part.input(self._cost, parts, self.cost, trigger_mode="always_last", **quiet)
                 part.input(**save)
@@ -119,6 +120,10 @@ class TaskTab:
     def _adapt(self, *given: Any) -> dict[Component, Any]:
         had = self.controls.values(given)
         return self._all(settings.adapted(self.task, had), had)
+
+    def _choose(self, *given: Any) -> dict[Component, Any]:
+        had = self.controls.values(given)
+        return self._all(settings.adapted(self.task, had, chosen=True), had)
 
     def _restore(self, kept: Any) -> dict[Component, Any]:
         return self._all(settings.cleaned(self.task, kept)) if kept else {self.cost: gr.skip()}

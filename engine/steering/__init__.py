@@ -3,7 +3,7 @@
 # Importing a module enters its row in the catalogue, in this order.
 from engine.steering import ddnm, diffpir, red_diff, repaint, replacement  # noqa: F401
 from engine.steering.operators import AveragePool, Chain, Identity, Inpaint, Measurement, Operator, compose
-from engine.steering.registry import SteeringRow, catalogue, row, steer
+from engine.steering.registry import SteeringRow, catalogue, names, row, steer
 
 __all__ = ["AveragePool", "Chain", "Identity", "Inpaint", "Measurement", "Operator", "SteeringRow", "catalogue",
-           "compose", "row", "steer"]
+           "compose", "names", "row", "steer"]

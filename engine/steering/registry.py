@@ -67,6 +67,11 @@ def catalogue() -> tuple[SteeringRow, ...]:
     return tuple(_ROWS.values())
 
 
+def names(measurement: Measurement | type[Measurement]) -> tuple[str, ...]:
+    """Names of the samplers that can serve a measurement, or a class of them."""
+    return tuple(entry.name for entry in _ROWS.values() if entry.needs in measurement.offers)
+
+
 def row(name: str) -> SteeringRow:
     """One row. Raises InputError with the known names."""
     if name not in _ROWS:

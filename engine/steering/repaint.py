@@ -22,8 +22,7 @@ def calls(steps: int, jump: int = JUMP.default, repeats: int = REPEATS.default, 
 
 @steering("repaint", title="RePaint", paper="Lugmayr et al. 2022, arXiv 2201.09865", calls=calls, noisy=True,
           hint="Pastes the known part at each noise level and goes back and forth to harmonise. Slow and thorough.",
-          cost="about as many network calls per step as passes", options=(JUMP, REPEATS, ETA), needs="svd",
-          tags=("inpainting",))
+          cost="about as many network calls per step as passes", options=(JUMP, REPEATS, ETA), needs="svd")
 def repaint(denoise, x: Tensor, times: Tensor, schedule, *, y: Tensor, operator: Operator, noise: float = 0.0, rng=None,
             jump: int = JUMP.default, repeats: int = REPEATS.default, eta: float = ETA.default) -> Iterator[Step]:
     """Lugmayr et al. 2022, arXiv 2201.09865, algorithm 1, on any grid and schedule; stochastic.

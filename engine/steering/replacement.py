@@ -15,7 +15,7 @@ ETA = Option("eta", "Noise per step (eta)", 1.0, "1 draws fresh noise in each st
 
 @steering("replacement", title="Replacement", paper="Song et al. 2021, arXiv 2011.13456, appendix I.2", noisy=True,
           hint="Pastes the known part at each noise level. Fast; the filled part may not match its surroundings.",
-          options=(ETA,), needs="svd", tags=("inpainting",))
+          options=(ETA,), needs="svd")
 def replacement(denoise, x: Tensor, times: Tensor, schedule, *, y: Tensor, operator: Operator, noise: float = 0.0,
                 rng=None, eta: float = ETA.default) -> Iterator[Step]:
     """Song et al. 2021, arXiv 2011.13456, appendix I.2, with DDIM(eta) as the step; first order, one call per step.

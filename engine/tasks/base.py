@@ -87,12 +87,14 @@ class Task(Protocol):
     guidance_range: tuple[float, float]
     steps_range: tuple[int, int]
     samples_range: tuple[int, int]
+    samplers: tuple[str, ...]
+    """Names of all rows of `engine.samplers` that it can run with some options, in the page's order."""
 
     def run(self, inputs: Mapping[str, Any], recipe: Recipe) -> Iterator[Step | Result]:
         """Yield a Step per solver step; x0 is displayable, (B, 3, H, W) in [-1, 1]; yield the Result last."""
 
     def solvers(self, options: Mapping[str, Any]) -> tuple[str, ...]:
-        """Names of the solvers that work with these options."""
+        """Names of the samplers that work with these options."""
 
     def calls(self, recipe: Recipe) -> int:
         """Network calls that the run will make (a guided pair counts as one)."""

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from engine import grids, metrics, solvers
+from engine import grids, metrics, samplers, solvers
 from engine.errors import InputError
 from engine.models.model import Model
 from engine.recipe import Recipe, libraries
@@ -21,10 +21,14 @@ AXES = ("sample", "y", "x", "channel")
 
 def solve(recipe: Recipe, denoise, x: Tensor, schedule, rng: Rng) -> Iterator[Step]:
     """Run the recipe's solver on its time grid from `x`, with those of its options that the solver takes."""
-    known = {option.name for option in solvers.row(recipe.solver).options}
-    options = {name: value for name, value in recipe.options.items() if name in known}
     times = grids.make(recipe.spacing, schedule, recipe.steps)
-    return solvers.solve(recipe.solver, denoise, x, times, schedule, rng=rng, **options)
+    return solvers.solve(recipe.solver, denoise, x, times, schedule, rng=rng, **options_of(recipe))
+
+
+def options_of(recipe: Recipe) -> dict[str, Any]:
+    """The recipe's options that belong to its sampler."""
+    known = {option.name for option in samplers.row(recipe.solver).options}
+    return {name: value for name, value in recipe.options.items() if name in known}
 
 
 def solver_names() -> tuple[str, ...]:

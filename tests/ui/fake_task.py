@@ -83,10 +83,14 @@ class FakeTask:
         """For noise only, so that both cases are there."""
         return options["damage"] == "noise"
 
+    @property
+    def samplers(self) -> tuple[str, ...]:
+        """All for VP schedules."""
+        return ("ddpm", "ddim", "heun", "spndm", "dpmpp_2m", "unipc_2")
+
     def solvers(self, options: Mapping[str, Any]) -> tuple[str, ...]:
-        """All for VP schedules, but blur leaves out DDPM."""
-        return tuple(name for name in ("ddpm", "ddim", "heun", "spndm", "dpmpp_2m", "unipc_2")
-                     if options.get("damage") != "blur" or name != "ddpm")
+        """All, but blur leaves out DDPM."""
+        return tuple(name for name in self.samplers if options.get("damage") != "blur" or name != "ddpm")
 
     def calls(self, recipe: Recipe) -> int:
         """Network calls of a run."""

@@ -59,6 +59,15 @@ def test_a_change_brings_a_solver_and_a_spacing_that_fit():
     assert values["solver.variant"] == "bh2"
 
 
+def test_a_new_solver_starts_with_its_own_options_and_the_same_one_keeps_them():
+    values = settings.defaults(TASK) | {"solver": "ddim", "solver.eta": 0.7}
+    assert settings.adapted(TASK, values)["solver.eta"] == 0.7
+    assert settings.adapted(TASK, values, chosen=True)["solver.eta"] == 0.0
+    values = settings.adapted(TASK, values | {"solver": "ddpm", "task.damage": "blur", "solver.order": 3})
+    options = settings.solver_options(TASK, "dpmpp_2m").items()
+    assert values["solver"] == "dpmpp_2m" and all(values[f"solver.{name}"] == o.default for name, o in options)
+
+
 @pytest.mark.parametrize(("change", "field"), [
     ({"steps": 0}, "steps"), ({"steps": 2.5}, "steps"), ({"steps": 10**9}, "steps"), ({"steps": "20"}, "steps"),
     ({"steps": None}, "steps"), ({"guidance": float("nan")}, "guidance"), ({"guidance": -5}, "guidance"),

@@ -3,17 +3,19 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Protocol
+from typing import Protocol
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from engine import grids, guidance, steering
+from engine.adjoint import differentiable
 from engine.denoisers import residual_shift
 from engine.models.model import Model
 from engine.recipe import Recipe
 from engine.rng import Rng
+from engine.runtime import device as devices
 from engine.steering.operators import Inpaint
 from engine.step import Step
 from engine.tasks import pictures
@@ -72,8 +74,6 @@ class Steered:
 
     model: Model
     recipe: Recipe
-    method: str
-    options: dict[str, Any]
     label: int | None = None
 
     @property
@@ -85,18 +85,22 @@ class Steered:
         times = grids.make(self.recipe.spacing, schedule, self.recipe.steps)
         start = rng.normal_like(clean) * schedule(schedule.start)[1]
         denoise = LIMITS[self.recipe.options.get("limit", "clip")](self._denoiser())
-        yield from steering.steer(self.method, denoise, start, times, schedule, y=clean * known,
-                                  operator=Inpaint(known > 0), rng=rng, **self.options)
+        yield from steering.steer(self.recipe.solver, denoise, start, times, schedule, y=clean * known,
+                                  operator=Inpaint(known > 0), rng=rng, **pictures.options_of(self.recipe))
 
     def _denoiser(self):
+        denoise = self.model.denoiser
+        if steering.row(self.recipe.solver).backprop:
+            denoise, _ = differentiable(self.model.network, self.model.schedule, self.model.card.prediction,
+                                        device=devices.choose())
         classes = len(self.model.card.classes)
         if not classes:
-            return self.model.denoiser
+            return denoise
         none = torch.tensor([classes])
         told = none if self.label is None else torch.tensor([self.label])
         weight = 1.0 if self.label is None else self.recipe.guidance
         rescale = float(self.recipe.options.get("rescale", 0.0))
-        return guidance.classifier_free(self.model.denoiser, {"label": told}, {"label": none}, weight, rescale)
+        return guidance.classifier_free(denoise, {"label": told}, {"label": none}, weight, rescale)
 
 
 @dataclass
@@ -106,8 +110,6 @@ class Cascade:
     model: Model
     upsampler: Model
     recipe: Recipe
-    method: str
-    options: dict[str, Any]
     label: int | None = None
 
     @property
@@ -115,7 +117,7 @@ class Cascade:
         return self.model.card.resolution_px * FACTOR
 
     def steps(self, clean: Tensor, known: Tensor, rng: Rng) -> Iterator[Step]:
-        coarse = Steered(self.model, self.recipe, self.method, self.options, self.label)
+        coarse = Steered(self.model, self.recipe, self.label)
         few_known = (F.avg_pool2d(known, FACTOR) == 1).float()
         few = F.avg_pool2d(clean, FACTOR) * few_known
         step = None

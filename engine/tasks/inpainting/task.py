@@ -12,14 +12,15 @@ from engine.errors import InputError
 from engine.io.pictures import Picture, to_pixels
 from engine.recipe import Recipe
 from engine.rng import Rng
-from engine.solvers import row
+from engine.samplers import row
+from engine.steering.operators import Inpaint
 from engine.step import Step
 from engine.tasks import base, pictures
 from engine.tasks.base import Example, InputSpec, Result, Setting
 from engine.tasks.inpainting import geometry, masks, paths
 from engine.training.flowers import CLASSES
 
-GENERAL = "general"
+GENERAL, STEERED = "general", "steered"
 ANY = "any"
 
 
@@ -42,8 +43,8 @@ def _example(loader: str, kind: str, seed: int):
 class Inpainting:
     """The model works on squares of its own resolution around the holes; all pixels outside stay bit for bit.
 
-    "general" runs any solver on the mask-conditioned model. The other methods are samplers of `engine.steering` with
-    the prior of flower photographs (32 px, then an upsampler), or with a person's own model as the prior.
+    "general" runs any solver on the mask-conditioned model. "steered" runs a sampler of `engine.steering` with the
+    prior of flower photographs (32 px, then an upsampler), or with a model of a person's own as the prior.
     """
 
     name = "inpainting"
@@ -54,15 +55,10 @@ class Inpainting:
     inputs = (InputSpec("picture", "Picture", "picture", "A photograph of any size up to the limit."),
               InputSpec("mask", "Area to fill", "mask", "Painted, uploaded (white is filled), or a box x0,y0,x1,y1."))
     settings = (
-        Setting("method", "Method", "A model trained with masks, or a flowers prior steered by the known pixels.",
-                GENERAL, (GENERAL, *(entry.name for entry in steering.catalogue())),
-                ("General photographs", *(f"Flowers prior, {entry.title}" for entry in steering.catalogue()))),
+        Setting("method", "Method", "A model trained with masks, or one that never saw a mask and is steered by the "
+                "known pixels.", GENERAL, (GENERAL, STEERED), ("Any photograph, trained", "Flowers, steered prior")),
         Setting("flower", "Flower", "What the prior is told to paint. Guidance sets how strongly.", ANY,
                 (ANY, *CLASSES), ("Any", *(name.capitalize() for name in CLASSES))),
-        Setting("jump", "Jump length", "RePaint and DDNM go back by so many steps.", 5, minimum=1, maximum=20, step=1,
-                unit="steps", advanced=True),
-        Setting("repeats", "Passes", "How often RePaint and DDNM walk each stretch; 1 means no jumps.", 2, minimum=1,
-                maximum=10, step=1, advanced=True),
         Setting("limit", "Limit of the estimate", "What keeps each estimate in the range of a picture. The dynamic "
                 "threshold suits strong guidance.", "clip", tuple(paths.LIMITS),
                 ("Clip", "Dynamic threshold", "None"), advanced=True),
@@ -75,19 +71,17 @@ class Inpainting:
         Example("Rocket", _example("rocket", "free_form", 5), {"method": GENERAL}),
     )
     defaults = Recipe(task="inpainting", solver="ddim", steps=20, spacing="uniform", guidance=1.0, samples=4,
-                      options={"method": GENERAL, "flower": ANY, "eta": 0.0})
+                      options={"method": GENERAL, "flower": ANY})
     guidance_range = (0.0, 8.0)
     steps_range = (2, 200)
     samples_range = (1, 8)
+    samplers = (*pictures.solver_names(), *steering.names(Inpaint))
 
     def relevant(self, options: Mapping[str, Any]) -> tuple[str, ...]:
         """Names of the task's settings that have an effect with these options."""
-        method = options.get("method", GENERAL)
-        if method == GENERAL:
+        if options.get("method", GENERAL) == GENERAL:
             return ("method",)
-        jumps = ("jump", "repeats") if _takes(method, "jump") else ()
-        rescale = ("rescale",) if options.get("flower", ANY) != ANY else ()
-        return ("method", "flower", *jumps, "limit", *rescale)
+        return ("method", "flower", "limit", *(("rescale",) if options.get("flower", ANY) != ANY else ()))
 
     def ignored(self, options: Mapping[str, Any]) -> tuple[str, ...]:
         """Names of the common settings without effect: guidance needs something that the model is told."""
@@ -99,23 +93,15 @@ class Inpainting:
         return options.get("method", GENERAL) != GENERAL
 
     def solvers(self, options: Mapping[str, Any]) -> tuple[str, ...]:
-        """Every solver with the general model; the steering samplers bring their own step, DDIM's."""
-        if options.get("method", GENERAL) != GENERAL:
-            return ("ddim",)
-        return pictures.solver_names()
+        """Every solver with the general model, every steering sampler with a prior."""
+        return pictures.solver_names() if options.get("method", GENERAL) == GENERAL else steering.names(Inpaint)
 
     def calls(self, recipe: Recipe) -> int:
         """Network calls of a run, of the prior and of its upsampler."""
-        method = recipe.options.get("method", GENERAL)
-        if method == GENERAL:
+        if recipe.options.get("method", GENERAL) == GENERAL:
             return row(recipe.solver).calls(recipe.steps)
         upsampling = paths.UPSAMPLER_STEPS if recipe.model in ("", *self.models) else 0
-        return steering.row(method).calls(recipe.steps, **self._jumps(recipe)) + upsampling
-
-    def _jumps(self, recipe: Recipe) -> dict[str, Any]:
-        method = recipe.options.get("method", GENERAL)
-        named = {setting.name: recipe.options.get(setting.name, setting.default) for setting in self.settings}
-        return {name: int(named[name]) for name in ("jump", "repeats") if _takes(method, name)}
+        return row(recipe.solver).calls(recipe.steps, **pictures.options_of(recipe)) + upsampling
 
     def run(self, inputs: Mapping[str, Any], recipe: Recipe) -> Iterator[Step | Result]:
         """Yield the steps and at last a Result with arrays input, samples, and mean and spread of several samples.
@@ -154,19 +140,18 @@ class Inpainting:
         yield Result(found, {}, pictures.completed(recipe, path.model, given.size), notes)
 
     def _path(self, recipe: Recipe) -> "paths.Path":
-        method = recipe.options.get("method", GENERAL)
+        general = recipe.options.get("method", GENERAL) == GENERAL
         own = bool(recipe.model) and recipe.model not in self.models
-        if own and method == GENERAL:
-            raise InputError("The method \"General photographs\" has its own model.",
-                             "A model of your own serves as the prior of the steered methods.",
-                             "Choose another method, or leave the model empty.", field="model")
-        if method == GENERAL:
+        if own and general:
+            raise InputError("The method \"Any photograph, trained\" has its own model.",
+                             "A model of your own serves as the prior of the steered method.",
+                             "Choose the other method, or leave the model empty.", field="model")
+        if general:
             return paths.General(models.load("inpainting"), recipe)
-        options = self._jumps(recipe) | {"eta": float(recipe.options.get("eta", 0.85))}
-        flower = recipe.options.get("flower", ANY)
         if own:
-            return paths.Steered(models.load(recipe.model), recipe, method, options)
-        return paths.Cascade(models.load("flowers"), models.load("flowers_x4"), recipe, method, options,
+            return paths.Steered(models.load(recipe.model), recipe)
+        flower = recipe.options.get("flower", ANY)
+        return paths.Cascade(models.load("flowers"), models.load("flowers_x4"), recipe,
                              None if flower == ANY else CLASSES.index(flower))
 
     @staticmethod
@@ -186,10 +171,6 @@ class Inpainting:
             return result.arrays["samples"].values
 
         return evaluate.evaluate(inpaint, data, limit)
-
-
-def _takes(method: str, option: str) -> bool:
-    return method != GENERAL and any(o.name == option for o in steering.row(method).options)
 
 
 TASK = Inpainting()

@@ -73,6 +73,7 @@ class Restoration:
     guidance_range = (0.0, 3.0)
     steps_range = (1, 100)
     samples_range = (1, 8)
+    samplers = pictures.solver_names()
 
     def relevant(self, options: Mapping[str, Any]) -> tuple[str, ...]:
         """Names of the settings that have an effect: nothing can be applied while the damage is unknown."""
@@ -86,7 +87,7 @@ class Restoration:
 
     def solvers(self, options: Mapping[str, Any]) -> tuple[str, ...]:
         """All that the residual schedule allows, whatever the options."""
-        return pictures.solver_names()
+        return self.samplers
 
     def calls(self, recipe: Recipe) -> int:
         """Network calls of a picture that fits in one tile."""

@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from engine import models, tasks
+from engine import models, steering, tasks
 from engine.errors import InputError
 from engine.io.pictures import Picture
 from engine.solvers import row
+from engine.steering.operators import Inpaint
 from engine.step import Step
 from engine.tasks.base import Result, check
 
@@ -97,12 +98,12 @@ def test_big_pictures_go_through_tiles():
     assert result.arrays["samples"].values.shape == (1, 400, 500, 3) and steps[-1].nfe == 1
 
 
-@pytest.mark.parametrize("method", ["general", "replacement", "repaint", "ddnm"])
-def test_known_pixels_come_back_bit_exact(method):
+@pytest.mark.parametrize("solver", ["ddim", *steering.names(Inpaint)])
+def test_known_pixels_come_back_bit_exact(solver):
     picture, hole = _picture(150, 140), np.zeros((150, 140), bool)
     hole[50:80, 30:90] = True
-    _, result = _run("inpainting", {"picture": picture, "mask": hole}, steps=4, samples=2,
-                     options={"method": method, "repeats": 2, "jump": 2})
+    _, result = _run("inpainting", {"picture": picture, "mask": hole}, steps=4, samples=2, solver=solver,
+                     options={"method": "general" if solver == "ddim" else "steered"})
     for sample in result.arrays["samples"].values:
         assert np.array_equal(sample[~hole], picture.pixels[~hole])
         assert not np.array_equal(sample[hole], picture.pixels[hole])
@@ -126,12 +127,13 @@ def test_far_holes_of_a_large_picture_and_a_full_mask():
 
 
 def test_guidance_moves_the_prior_and_reported_calls_are_right():
-    options = {"method": "ddnm", "flower": "rose", "repeats": 1}
+    options = {"method": "steered", "flower": "rose", "repeats": 2, "jump": 2}
     inputs = {"picture": _picture(), "mask": _hole()}
-    weak, strong = (_run("inpainting", inputs, steps=6, samples=1, guidance=w, options=options) for w in (0.0, 6.0))
+    weak, strong = (_run("inpainting", inputs, steps=6, samples=1, guidance=w, solver="ddnm", options=options)
+                    for w in (0.0, 6.0))
     assert not np.array_equal(weak[1].arrays["samples"].values, strong[1].arrays["samples"].values)
     task = tasks.load("inpainting")
-    recipe = task.defaults.replace(steps=6, samples=1, options=dict(task.defaults.options) | options)
+    recipe = task.defaults.replace(steps=6, samples=1, solver="ddnm", options=dict(task.defaults.options) | options)
     assert strong[0][-1].nfe == task.calls(recipe)
     assert [s.index for s in strong[0]] == list(range(1, strong[0][-1].total + 1))
 
@@ -144,14 +146,14 @@ def test_a_model_of_ones_own_is_the_prior(tmp_path):
     unet = UNet2DModel(sample_size=16, block_out_channels=(32, 32), layers_per_block=1, norm_num_groups=8,
                        down_block_types=("DownBlock2D", "DownBlock2D"), up_block_types=("UpBlock2D", "UpBlock2D"))
     DDPMPipeline(unet, DDPMScheduler()).save_pretrained(tmp_path, safe_serialization=True)
-    options = {"method": "replacement"}
+    options = {"method": "steered"}
     for hole in (_hole(), np.ones((96, 120), bool)):
         steps, result = _run("inpainting", {"picture": _picture(), "mask": hole}, model=f"local:{tmp_path}", steps=3,
-                             samples=1, options=options)
+                             samples=1, solver="replacement", options=options)
         assert steps[-1].x.shape == (1, 3, 16, 16) and len(result.recipe.model_sha256) == 64
         assert np.array_equal(result.arrays["samples"].values[0][~hole], _picture().pixels[~hole])
     assert str(tmp_path) not in result.recipe.write()
-    with pytest.raises(InputError, match="General"):
+    with pytest.raises(InputError, match="has its own model"):
         _run("inpainting", {"picture": _picture(), "mask": _hole()}, model=f"local:{tmp_path}")
 
 
