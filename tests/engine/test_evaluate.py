@@ -145,10 +145,14 @@ def test_restoration_prefers_kodak24(tmp_path):
 
 # Inpainting.
 
+def repeat(holed, hole, samples, seed, diversity):
+    return np.stack([holed] * samples)
+
+
 def test_inpainting_has_a_row_per_set_hole_and_method_and_hides_the_truth():
     pictures, seen = photographs(), []
 
-    def inpaint(holed, hole, samples, seed):
+    def inpaint(holed, hole, samples, seed, diversity):
         truth = pictures[seed]
         assert hole.shape == truth.shape[:2] and hole.dtype == bool and hole.any() and not hole.all()
         assert np.array_equal(holed[~hole], truth[~hole]) and np.unique(holed[hole]).size == 1
@@ -156,11 +160,11 @@ def test_inpainting_has_a_row_per_set_hole_and_method_and_hides_the_truth():
         return np.stack([truth] * samples)
 
     rows = inpainting.measure(inpaint, {"photographs": pictures})
-    methods = ("smooth fill", "biharmonic", "telea", "ours, one sample", "ours, mean of 8")
+    methods = ("smooth fill", "biharmonic", "telea", "ours, one sample", "ours, one estimate", "ours, mean of 8")
     assert [(r["set"], r["hole"], r["method"]) for r in rows] == [
         ("photographs", hole, method) for hole in inpainting.HOLES for method in methods]
-    assert [s[0] for s in seen] == [1, 8] * 6
-    assert [s[2] for s in seen[::2]] == [s[2] for s in seen[1::2]]
+    assert [s[0] for s in seen] == [1, 1, 8] * 6
+    assert [s[2] for s in seen[::3]] == [s[2] for s in seen[1::3]] == [s[2] for s in seen[2::3]]
     for row in rows:
         if row["method"].startswith("ours"):
             assert row["psnr_db"] == np.inf and row["ssim"] == 1
@@ -171,7 +175,7 @@ def test_inpainting_has_a_row_per_set_hole_and_method_and_hides_the_truth():
 
 
 def test_a_classical_fill_beats_grey_and_shows_no_seam():
-    rows = inpainting.measure(lambda holed, hole, samples, seed: np.stack([holed] * samples), {"a": photographs()})
+    rows = inpainting.measure(repeat, {"a": photographs()})
     found = by_method(rows, "hole")
     for hole in inpainting.HOLES:
         grey = found[hole, "ours, one sample"]
@@ -194,5 +198,5 @@ def test_sets_of_a_data_folder(tmp_path):
     assert {name: len(found) for name, found in inpainting.sets_of(tmp_path, 2).items()} == dict.fromkeys(sets, 2)
     assert list(inpainting.sets_of(tmp_path / "kodak24")) == ["kodak24, 128 px", "kodak24, whole"]
     saved(tmp_path / "holiday", ["a.png"])
-    rows = inpainting.evaluate(lambda holed, hole, samples, seed: np.stack([holed] * samples), tmp_path / "holiday", 1)
+    rows = inpainting.evaluate(repeat, tmp_path / "holiday", 1)
     assert {row["set"] for row in rows} == {"holiday, 128 px"}

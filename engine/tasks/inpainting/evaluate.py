@@ -9,8 +9,8 @@ import numpy as np
 from engine import metrics
 from engine.tasks.measuring import Averages, mean_picture, pictures_in, timed
 
-Inpaint = Callable[[np.ndarray, np.ndarray, int, int], np.ndarray]
-"""(picture uint8 (H, W, 3), hole bool (H, W), samples, seed) -> uint8 (samples, H, W, 3)."""
+Inpaint = Callable[[np.ndarray, np.ndarray, int, int, float], np.ndarray]
+"""(picture uint8 (H, W, 3), hole bool (H, W), samples, seed, diversity) -> uint8 (samples, H, W, 3)."""
 
 HOLES = ("thin", "free_form", "centre_box")
 SAMPLES = 8
@@ -48,16 +48,19 @@ def measure(inpaint: Inpaint, sets: Mapping[str, Sequence[np.ndarray]]) -> list[
     """One row per set, kind of hole and method, means over the pictures of the set.
 
     psnr_db, ssim: on the hole. spectral_error: on the square around it. boundary_jump: see `metrics`. seconds: median,
-    for all samples. Methods: smooth fill (what our model starts from), biharmonic, Telea, one sample of ours, the mean
-    of eight. The hole in picture i is drawn with seed i, and so are our samples. Nobody sees the pixels under the hole.
+    for all samples. Methods: smooth fill (what our model starts from), biharmonic, Telea, and of ours one sample of
+    diversity 1, the one estimate of diversity 0, and the mean of eight samples. The hole in picture i is drawn with
+    seed i, and so are our samples. Nobody sees the pixels under the hole.
     """
     from engine.tasks.inpainting import masks
     from engine.tasks.inpainting.baselines import BASELINES
 
     methods = {"smooth fill": lambda holed, hole, seed: _smooth(holed, hole)}
     methods |= {name: lambda holed, hole, seed, apply=apply: apply(holed, hole) for name, apply in BASELINES.items()}
-    methods["ours, one sample"] = lambda holed, hole, seed: inpaint(holed, hole, 1, seed)[0]
-    methods[f"ours, mean of {SAMPLES}"] = lambda holed, hole, seed: mean_picture(inpaint(holed, hole, SAMPLES, seed))
+    methods["ours, one sample"] = lambda holed, hole, seed: inpaint(holed, hole, 1, seed, 1.0)[0]
+    methods["ours, one estimate"] = lambda holed, hole, seed: inpaint(holed, hole, 1, seed, 0.0)[0]
+    methods[f"ours, mean of {SAMPLES}"] = lambda holed, hole, seed: mean_picture(
+        inpaint(holed, hole, SAMPLES, seed, 1.0))
 
     averages = Averages("set", "hole", "method")
     for name, pictures in sets.items():

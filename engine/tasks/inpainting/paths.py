@@ -27,10 +27,14 @@ UPSAMPLER_STEPS = 8
 
 
 class Path(Protocol):
-    """model: the one the recipe names. size: the side of the squares that it works on, in pixels."""
+    """model: the one the recipe names. size: the side of the squares that it works on, in pixels.
+
+    diverse: whether samples differ.
+    """
 
     model: Model
     size: int
+    diverse: bool
 
     def steps(self, clean: Tensor, known: Tensor, rng: Rng) -> Iterator[Step]:
         """The steps of a run, whose last x is the filling.
@@ -60,10 +64,18 @@ class General:
     def size(self) -> int:
         return self.model.card.resolution_px
 
+    @property
+    def diverse(self) -> bool:
+        return self._diversity > 0
+
+    @property
+    def _diversity(self) -> float:
+        return float(self.recipe.options.get("diversity", 1.0))
+
     def steps(self, clean: Tensor, known: Tensor, rng: Rng) -> Iterator[Step]:
         cond, schedule = condition(clean, known), self.model.schedule
         denoise = guidance.clipped(partial(self.model.denoiser, cond=cond))
-        start = rng.normal_like(clean) * schedule(schedule.start)[1]
+        start = rng.normal_like(clean) * schedule(schedule.start)[1] * self._diversity
         for step in pictures.solve(self.recipe, denoise, start, schedule, rng):
             yield replace(step, x=step.x + residual_shift(cond[:, :3], step.t, schedule))
 
@@ -75,6 +87,7 @@ class Steered:
     model: Model
     recipe: Recipe
     label: int | None = None
+    diverse = True
 
     @property
     def size(self) -> int:
@@ -85,6 +98,8 @@ class Steered:
         times = grids.make(self.recipe.spacing, schedule, self.recipe.steps)
         start = rng.normal_like(clean) * schedule(schedule.start)[1]
         denoise = LIMITS[self.recipe.options.get("limit", "clip")](self._denoiser())
+        if (clean == clean[:1]).all() and (known == known[:1]).all():
+            clean, known = clean[:1], known[:1]  # one measurement for all samples, which is all that particles take
         yield from steering.steer(self.recipe.solver, denoise, start, times, schedule, y=clean * known,
                                   operator=Inpaint(known > 0), rng=rng, **pictures.options_of(self.recipe))
 
@@ -111,6 +126,7 @@ class Cascade:
     upsampler: Model
     recipe: Recipe
     label: int | None = None
+    diverse = True
 
     @property
     def size(self) -> int:

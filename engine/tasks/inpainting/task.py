@@ -59,6 +59,8 @@ class Inpainting:
                 "known pixels.", GENERAL, (GENERAL, STEERED), ("Any photograph, trained", "Flowers, steered prior")),
         Setting("flower", "Flower", "What the prior is told to paint. Guidance sets how strongly.", ANY,
                 (ANY, *CLASSES), ("Any", *(name.capitalize() for name in CLASSES))),
+        Setting("diversity", "Diversity", "Share of the start noise. 0 gives the one most faithful estimate, which is "
+                "smooth; 1 draws from everything that fits.", 1.0, minimum=0.0, maximum=1.0, step=0.05),
         Setting("limit", "Limit of the estimate", "What keeps each estimate in the range of a picture. The dynamic "
                 "threshold suits strong guidance.", "clip", tuple(paths.LIMITS),
                 ("Clip", "Dynamic threshold", "None"), advanced=True),
@@ -80,7 +82,7 @@ class Inpainting:
     def relevant(self, options: Mapping[str, Any]) -> tuple[str, ...]:
         """Names of the task's settings that have an effect with these options."""
         if options.get("method", GENERAL) == GENERAL:
-            return ("method",)
+            return ("method", "diversity")
         return ("method", "flower", "limit", *(("rescale",) if options.get("flower", ANY) != ANY else ()))
 
     def ignored(self, options: Mapping[str, Any]) -> tuple[str, ...]:
@@ -133,6 +135,8 @@ class Inpainting:
         painted = to_pixels(step.x).reshape(recipe.samples, len(squares), path.size, path.size, 3)
         samples = np.stack([self._paste(given.pixels, squares, filled) for filled in painted])
         notes = given.notes
+        if recipe.samples > 1 and not path.diverse:
+            notes = (*notes, "With diversity 0 all samples are equal. Raise it to see what else fits.")
         if (shrunk := max(square.side / square.size for square in squares)) > 1:
             notes = (*notes, f"The area was filled at 1/{shrunk:.1f} of the picture's resolution, because the model "
                              f"works at {path.size} px.")
@@ -161,13 +165,14 @@ class Inpainting:
         return picture
 
     def evaluate(self, data: str, limit: int | None = None) -> list[dict[str, Any]]:
-        """Rows per set, kind of hole and method: smooth fill, classical methods, one sample of ours, the mean of 8."""
+        """Rows per set, kind of hole and method: smooth fill, classical methods, ours; see `evaluate.measure`."""
         from engine.tasks.inpainting import evaluate
 
-        def inpaint(picture: np.ndarray, hole: np.ndarray, samples: int, seed: int) -> np.ndarray:
+        def inpaint(picture: np.ndarray, hole: np.ndarray, samples: int, seed: int, diversity: float) -> np.ndarray:
+            recipe = self.defaults.replace(samples=samples, seed=seed,
+                                           options={"method": GENERAL, "diversity": diversity})
             with torch.no_grad():
-                *_, result = self.run({"picture": Picture(picture), "mask": hole},
-                                      self.defaults.replace(samples=samples, seed=seed))
+                *_, result = self.run({"picture": Picture(picture), "mask": hole}, recipe)
             return result.arrays["samples"].values
 
         return evaluate.evaluate(inpaint, data, limit)

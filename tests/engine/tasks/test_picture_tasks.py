@@ -109,6 +109,15 @@ def test_known_pixels_come_back_bit_exact(solver):
         assert not np.array_equal(sample[hole], picture.pixels[hole])
 
 
+def test_without_diversity_samples_are_equal_and_it_is_said():
+    _, result = _run("inpainting", {"picture": _picture(), "mask": _hole()}, steps=3, samples=2,
+                     options={"diversity": 0.0})
+    first, second = result.arrays["samples"].values
+    assert np.array_equal(first, second) and any("diversity 0" in note for note in result.notes)
+    _, result = _run("inpainting", {"picture": _picture(), "mask": _hole()}, steps=3, samples=2)
+    assert not np.array_equal(*result.arrays["samples"].values) and not result.notes
+
+
 def test_what_lies_under_the_mask_has_no_influence():
     hole = _hole()
     changed = _picture().pixels.copy()
