@@ -63,7 +63,7 @@ def _corrected(y: Tensor, operator: Measurement, noise: float, eta: float, rng) 
             return torch.where(brought <= there.sigma, 1.0, there.sigma * persists / brought)
 
         def kept(s: Tensor) -> Tensor:
-            return torch.where(s > 0, 0.0, there.sigma * persists)
+            return there.sigma * persists * (s == 0).double()
 
         def fresh(s: Tensor) -> Tensor:
             brought = moves.inherited(s, noise, there)

@@ -22,13 +22,7 @@ AXES = ("sample", "y", "x", "channel")
 def solve(recipe: Recipe, denoise, x: Tensor, schedule, rng: Rng) -> Iterator[Step]:
     """Run the recipe's solver on its time grid from `x`, with those of its options that the solver takes."""
     times = grids.make(recipe.spacing, schedule, recipe.steps)
-    return solvers.solve(recipe.solver, denoise, x, times, schedule, rng=rng, **options_of(recipe))
-
-
-def options_of(recipe: Recipe) -> dict[str, Any]:
-    """The recipe's options that belong to its sampler."""
-    known = {option.name for option in samplers.row(recipe.solver).options}
-    return {name: value for name, value in recipe.options.items() if name in known}
+    return solvers.solve(recipe.solver, denoise, x, times, schedule, rng=rng, **samplers.options(recipe))
 
 
 def solver_names() -> tuple[str, ...]:

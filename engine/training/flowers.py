@@ -14,6 +14,7 @@ from engine.rng import Rng
 from engine.training import pictures
 from engine.training.spec import Batch, Spec
 
+SOURCE = "flowers"
 CLASSES = ("daisy", "dandelion", "rose", "sunflower", "tulip")
 _ROOM = 9 / 8
 """The short side is shrunk to this many times the crop, so that random crops differ."""
@@ -39,7 +40,7 @@ def _flow(data: Path) -> Spec:
 
 def _spec(data: Path, size: int, count: int, components: int, widths: tuple[int, ...], prediction: str,
           schedule: str, **names: Any) -> Spec:
-    paths = pictures.files(data, ("flowers",))
+    paths = pictures.files(data, (SOURCE,))
     labels = {p: CLASSES.index(p.name.split("_")[0]) for p in paths}
     train = [p for p in paths if not pictures.held_out(p)]
     small = [_shrunk(p, size) for p in pictures.read(train)]

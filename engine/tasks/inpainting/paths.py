@@ -10,18 +10,15 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from engine import grids, guidance, steering
-from engine.adjoint import differentiable
 from engine.denoisers import residual_shift
 from engine.models.model import Model
 from engine.recipe import Recipe
 from engine.rng import Rng
-from engine.runtime import device as devices
 from engine.steering.operators import Inpaint
 from engine.step import Step
-from engine.tasks import pictures
+from engine.tasks import pictures, priors
 from engine.tasks.inpainting.fill import smooth_fill
 
-LIMITS = {"clip": guidance.clipped, "dynamic": guidance.dynamic_threshold, "none": lambda denoise: denoise}
 FACTOR = 4
 UPSAMPLER_STEPS = 8
 
@@ -94,28 +91,9 @@ class Steered:
         return self.model.card.resolution_px
 
     def steps(self, clean: Tensor, known: Tensor, rng: Rng) -> Iterator[Step]:
-        schedule = self.model.schedule
-        times = grids.make(self.recipe.spacing, schedule, self.recipe.steps)
-        start = rng.normal_like(clean) * schedule(schedule.start)[1]
-        denoise = LIMITS[self.recipe.options.get("limit", "clip")](self._denoiser())
         if (clean == clean[:1]).all() and (known == known[:1]).all():
             clean, known = clean[:1], known[:1]  # one measurement for all samples, which is all that particles take
-        yield from steering.steer(self.recipe.solver, denoise, start, times, schedule, y=clean * known,
-                                  operator=Inpaint(known > 0), rng=rng, **pictures.options_of(self.recipe))
-
-    def _denoiser(self):
-        denoise = self.model.denoiser
-        if steering.row(self.recipe.solver).backprop:
-            denoise, _ = differentiable(self.model.network, self.model.schedule, self.model.card.prediction,
-                                        device=devices.choose())
-        classes = len(self.model.card.classes)
-        if not classes:
-            return denoise
-        none = torch.tensor([classes])
-        told = none if self.label is None else torch.tensor([self.label])
-        weight = 1.0 if self.label is None else self.recipe.guidance
-        rescale = float(self.recipe.options.get("rescale", 0.0))
-        return guidance.classifier_free(denoise, {"label": told}, {"label": none}, weight, rescale)
+        yield from priors.steered(self.model, self.recipe, self.label, clean * known, Inpaint(known > 0), rng)
 
 
 @dataclass

@@ -7,15 +7,14 @@ from typing import Any
 import numpy as np
 import torch
 
-from engine import models, steering
+from engine import models, samplers, steering
 from engine.errors import InputError
 from engine.io.pictures import Picture, to_pixels
 from engine.recipe import Recipe
 from engine.rng import Rng
-from engine.samplers import row
 from engine.steering.operators import Inpaint
 from engine.step import Step
-from engine.tasks import base, pictures
+from engine.tasks import base, pictures, priors
 from engine.tasks.base import Example, InputSpec, Result, Setting
 from engine.tasks.inpainting import geometry, masks, paths
 from engine.training.flowers import CLASSES
@@ -61,11 +60,7 @@ class Inpainting:
                 (ANY, *CLASSES), ("Any", *(name.capitalize() for name in CLASSES))),
         Setting("diversity", "Diversity", "Share of the start noise. 0 gives the one most faithful estimate, which is "
                 "smooth; 1 draws from everything that fits.", 1.0, minimum=0.0, maximum=1.0, step=0.05),
-        Setting("limit", "Limit of the estimate", "What keeps each estimate in the range of a picture. The dynamic "
-                "threshold suits strong guidance.", "clip", tuple(paths.LIMITS),
-                ("Clip", "Dynamic threshold", "None"), advanced=True),
-        Setting("rescale", "Guidance rescale", "How much of the contrast that guidance adds is taken back.", 0.0,
-                minimum=0.0, maximum=1.0, step=0.05, advanced=True),
+        *priors.SETTINGS,
     )
     examples = (
         Example("Scratched cat", _example("chelsea", "thin", 3), {"method": GENERAL}),
@@ -100,10 +95,8 @@ class Inpainting:
 
     def calls(self, recipe: Recipe) -> int:
         """Network calls of a run, of the prior and of its upsampler."""
-        if recipe.options.get("method", GENERAL) == GENERAL:
-            return row(recipe.solver).calls(recipe.steps)
-        upsampling = paths.UPSAMPLER_STEPS if recipe.model in ("", *self.models) else 0
-        return row(recipe.solver).calls(recipe.steps, **pictures.options_of(recipe)) + upsampling
+        cascade = recipe.options.get("method", GENERAL) != GENERAL and recipe.model in ("", *self.models)
+        return samplers.calls(recipe) + (paths.UPSAMPLER_STEPS if cascade else 0)
 
     def run(self, inputs: Mapping[str, Any], recipe: Recipe) -> Iterator[Step | Result]:
         """Yield the steps and at last a Result with arrays input, samples, and mean and spread of several samples.

@@ -7,17 +7,18 @@ from typing import Any
 import numpy as np
 import torch
 
-from engine import denoisers, guidance, models, tiles
+from engine import denoisers, guidance, models, samplers, tiles
 from engine.io.pictures import Picture, to_pixels
 from engine.recipe import Recipe
 from engine.rng import Rng
-from engine.solvers import row
 from engine.step import Step
 from engine.tasks import base, pictures
 from engine.tasks.base import Example, InputSpec, Result, Setting
+from engine.tasks.restoration import steered
 from engine.tasks.restoration.degradations import DEGRADATIONS, NAMES, degrade
 
 MODEL = "restoration"
+TRAINED, STEERED = "trained", "steered"
 AUTO = "auto"
 
 
@@ -41,16 +42,20 @@ class Restoration:
     """Resfusion (Shi et al., NeurIPS 2024) on a shifted schedule, so that every solver of the catalogue can run it.
 
     The state is y = x_t - (1 - a) degraded; it starts as pure noise at t = 1 and ends as the clean picture. One network
-    knows all degradations by label; the label "none" stands for "find out", and guidance moves between the two.
+    knows all degradations by label; the label "none" stands for "find out", and guidance moves between the two. The
+    method "steered" is another way, see `steered`.
     """
 
     name = "restoration"
     title = "Restoration"
     summary = "Takes noise, blur, JPEG artefacts, darkness, rain, drops, shadow or haze out of a photograph."
     warning = "Restored detail is plausible, not measured. Research use, not for diagnosis."
-    models = (MODEL,)
+    models = (MODEL, steered.PRIOR)
     inputs = (InputSpec("picture", "Picture", "picture", "A photograph of any size up to the limit."),)
     settings = (
+        Setting("method", "Method", "A model trained on damaged photographs, or a prior that never saw damage and is "
+                "steered by a measurement.", TRAINED, (TRAINED, STEERED),
+                ("Any photograph, trained", "Flowers, steered prior")),
         Setting("degradation", "What is wrong", "What the model is told. \"Find out\" tells it nothing.", AUTO,
                 (AUTO, *NAMES), ("Find out", *(d.title for d in DEGRADATIONS))),
         Setting("play", "Damage a clean picture first",
@@ -61,6 +66,7 @@ class Restoration:
         Setting("diversity", "Diversity", "Share of the start noise. 0 gives the most faithful single estimate, 1 "
                 "draws from everything that fits: the mean of such samples is faithful, one of them is grainier.",
                 0.0, minimum=0.0, maximum=1.0, step=0.05),
+        *steered.SETTINGS,
     )
     examples = (
         Example("Noisy cat", _example("chelsea", "noise"), {"degradation": "noise", "play": False}),
@@ -69,29 +75,39 @@ class Restoration:
         Example("Clean cat to damage", _example("chelsea"), {"degradation": "noise", "play": True, "strength": 0.5}),
     )
     defaults = Recipe(task="restoration", model=MODEL, solver="ddim", steps=5, spacing="uniform", guidance=1.0,
-                      options={"degradation": "noise", "play": False, "strength": 0.5, "diversity": 0.0})
-    guidance_range = (0.0, 3.0)
-    steps_range = (1, 100)
-    samples_range = (1, 8)
-    samplers = pictures.solver_names()
+                      options={"method": TRAINED, "degradation": "noise", "play": False, "strength": 0.5,
+                               "diversity": 0.0})
+    guidance_range = (0.0, 8.0)
+    steps_range = (1, 400)
+    samples_range = (1, 16)
+    samplers = (*pictures.solver_names(), *steered.SAMPLERS)
 
     def relevant(self, options: Mapping[str, Any]) -> tuple[str, ...]:
         """Names of the settings that have an effect: nothing can be applied while the damage is unknown."""
+        if options.get("method", TRAINED) == STEERED:
+            rescale = {"rescale"} if options.get("flower", steered.ANY) == steered.ANY else set()
+            return ("method", *(s.name for s in steered.SETTINGS if s.name not in rescale))
         if options.get("degradation", AUTO) == AUTO:
-            return ("degradation", "diversity")
-        return ("degradation", "play", *(("strength",) if options.get("play") else ()), "diversity")
+            return ("method", "degradation", "diversity")
+        return ("method", "degradation", "play", *(("strength",) if options.get("play") else ()), "diversity")
 
     def ignored(self, options: Mapping[str, Any]) -> tuple[str, ...]:
         """Names of the common settings without effect: guidance needs something that the model is told."""
+        if options.get("method", TRAINED) == STEERED:
+            return ("guidance",) if options.get("flower", steered.ANY) == steered.ANY else ()
         return ("guidance",) if options.get("degradation", AUTO) == AUTO else ()
 
+    def takes_model(self, options: Mapping[str, Any]) -> bool:
+        """Whether a person's own model can be the prior: with the steered method."""
+        return options.get("method", TRAINED) == STEERED
+
     def solvers(self, options: Mapping[str, Any]) -> tuple[str, ...]:
-        """All that the residual schedule allows, whatever the options."""
-        return self.samplers
+        """All that the residual schedule allows, or all that can serve the measurement."""
+        return steered.samplers(options) if options.get("method", TRAINED) == STEERED else pictures.solver_names()
 
     def calls(self, recipe: Recipe) -> int:
         """Network calls of a picture that fits in one tile."""
-        return row(recipe.solver).calls(recipe.steps)
+        return samplers.calls(recipe)
 
     def run(self, inputs: Mapping[str, Any], recipe: Recipe) -> Iterator[Step | Result]:
         """Yield the steps and at last a Result with arrays input, samples, and mean, spread, reference where known.
@@ -100,6 +116,9 @@ class Restoration:
         """
         recipe = base.check(self, recipe)
         given: Picture = inputs["picture"]
+        if recipe.options.get("method", TRAINED) == STEERED:
+            yield from steered.run(given, recipe)
+            return
         pictures.fits(recipe.samples, given.size)
         options = {setting.name: setting.default for setting in self.settings} | dict(recipe.options)
         kind, known = options["degradation"], options["degradation"] != AUTO

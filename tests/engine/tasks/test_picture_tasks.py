@@ -93,6 +93,24 @@ def test_the_same_recipe_gives_the_same_bytes(name):
     assert not np.array_equal(first.arrays["samples"].values, other.arrays["samples"].values)
 
 
+@pytest.mark.parametrize(("measurement", "solver"), [("small4", "ddnm"), ("phase", "dps"), ("grey", "diffpir")])
+def test_restoration_by_a_steered_prior_is_judged_against_the_truth(measurement, solver):
+    options = {"method": "steered", "measurement": measurement, "noise": 0.05}
+    steps, result = _run("restoration", {"picture": _picture()}, steps=4, samples=3, solver=solver, options=options)
+    assert steps[-1].x.shape == (3, 3, 256, 256) and result.arrays["samples"].values.shape == (3, 256, 256, 3)
+    assert {"input", "reference", "mean", "spread"} <= set(result.arrays)
+    assert {"PSNR of the mean (dB)", "Truth inside the 90 % interval"} <= set(result.metrics)
+    assert result.recipe.model == "flowers" and result.recipe.size == (32, 32)
+
+
+def test_samplers_that_a_measurement_does_not_serve_are_not_offered():
+    task = tasks.load("restoration")
+    options = {"method": "steered", "measurement": "phase", "noise": 0.05}
+    assert "dps" in task.solvers(options) and not {"ddnm", "ddrm", "ddim"} & set(task.solvers(options))
+    with pytest.raises(InputError, match="solver"):
+        check(task, task.defaults.replace(solver="ddrm", options=options))
+
+
 def test_big_pictures_go_through_tiles():
     steps, result = _run("restoration", {"picture": _picture(400, 500)}, steps=1, options={"play": False})
     assert result.arrays["samples"].values.shape == (1, 400, 500, 3) and steps[-1].nfe == 1
