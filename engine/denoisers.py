@@ -152,6 +152,50 @@ def x0_from_resnoise(value: Tensor, y: Tensor, degraded: Tensor, alpha: Level, s
             + spread(sigma * sigma / 2 / divisor, y) * degraded)
 
 
+def from_reverting(network: Network, schedule: Schedule) -> Denoiser:
+    """EDiffSR: the network sees x_t and the degraded picture mu, and predicts the noise.
+
+    schedule: `schedules.mean_reverting()`. denoise(y, t, cond=mu): y (B, C, *) in the shifted coordinates of that
+    schedule; cond (B, C, *). The network is called as network(x_t, times, cond=mu) with x_t = y + (1 - alpha) mu.
+    """
+    eps_to_x0 = from_eps(lambda x_t, times, state, **rest: network(state, times, **rest), schedule)
+
+    def denoise(x_t: Tensor, t: Level, *, cond: Tensor, **rest) -> Tensor:
+        return eps_to_x0(x_t, t, state=x_t + reverting_shift(cond.to(x_t.dtype), t, schedule), cond=cond,
+                         **rest)
+
+    return denoise
+
+
+def from_regression(network: Network, schedule: Schedule) -> Denoiser:
+    """The same network asked once, at the start and without noise, whatever x_t and t are: plain regression.
+
+    denoise(y, t, cond=mu) is then one estimate from mu alone, and every solver ends there.
+    """
+    estimate = from_reverting(network, schedule)
+
+    def denoise(x_t: Tensor, t: Level, *, cond: Tensor, **rest) -> Tensor:
+        start = schedule.start
+        return estimate(spread(schedule(start)[0], cond) * cond.to(x_t.dtype), start, cond=cond, **rest)
+
+    return denoise
+
+
+def from_logits(network: Network, schedule: Schedule) -> Denoiser:
+    """A network that gives the logits of P(x0 = 1 | x_t) for masks in {-1, 1}: x0 = 2 P - 1 = tanh(logits / 2)."""
+    estimate = from_x0(network, schedule)
+    return lambda x_t, t, **cond: torch.tanh(estimate(x_t, t, **cond) / 2)
+
+
+from_plain_logits = from_logits
+"""The same for a network that ignores x_t and t: every solver ends at its one answer."""
+
+
+def reverting_shift(degraded: Tensor, t: Level, schedule: Schedule) -> Tensor:
+    """(1 - alpha) degraded: add it to a state of the mean-reverting schedule to get the picture the network sees."""
+    return spread(1 - schedule(t)[0], degraded) * degraded
+
+
 def on_schedule(denoise: Denoiser, trained: Schedule, used: Schedule) -> Denoiser:
     """Run a denoiser of one schedule under another: the same log_snr is the same problem, up to the scale of x.
 

@@ -80,7 +80,9 @@ class Controls:
         self.store = gr.BrowserState(None, storage_key=f"diffuscope.{task.name}", secret="diffuscope", render=False)
 
     def _range(self, name: str, label: str, limits: tuple[float, float], step: float, info: str) -> None:
-        self._add(name, gr.Slider, label=label, minimum=limits[0], maximum=limits[1], step=step, info=info, buttons=[],
+        # A range of one value is never shown, but a slider needs a width.
+        top = max(limits[1], limits[0] + step)
+        self._add(name, gr.Slider, label=label, minimum=limits[0], maximum=top, step=step, info=info, buttons=[],
                   min_width=200)
 
     def _add(self, name: str, kind: Any, **arguments: Any) -> None:

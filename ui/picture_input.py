@@ -2,13 +2,15 @@
 
 A stock image component decodes what it gets before we can look at it, answers a bad file with a developer's message
 and drops the picture that was there. Here the browser offers a file, the server checks it (`check_offer`), and only
-a good file replaces the old one, as the PNG of its decoded pixels, so that every format can be shown.
+a good file replaces the old one, as the PNG of its decoded pixels, so that every format can be shown. Of a GeoTIFF the
+file itself is kept beside, because a PNG cannot say where on Earth it lies.
 """
 
 import base64
 import binascii
 import io
 import secrets
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +22,7 @@ from gradio.utils import get_upload_folder
 from PIL import Image
 
 from engine.errors import InputError
+from engine.io.geotiff import GeoPicture
 from engine.io.pictures import Picture, load_mask, load_picture
 from engine.runtime.settings import limits
 from ui.assets import web
@@ -28,6 +31,7 @@ MASK_SIDE_PX = 2048
 """Longest side of a mask on its way between page and server; the script of the page knows the same number."""
 _MASK_BYTES = 3_000_000
 _PREFIX = "data:image/png;base64,"
+_ORIGINAL = "original.tif"
 _COLOUR = (224, 96, 63)
 
 
@@ -83,7 +87,10 @@ def check_offer(payload: Any) -> dict[str, Any]:
         if box.kind == "mask":
             return {**before, "mask": encode_mask(load_mask(box.offered, picture_of(box).size))}
         loaded = load_picture(box.offered)
-        return shown(loaded.pixels, note=" ".join(loaded.notes))
+        value = shown(loaded.pixels, note=" ".join(loaded.notes))
+        if isinstance(loaded, GeoPicture):
+            shutil.copyfile(box.offered, Path(value["picture"]["path"]).with_name(_ORIGINAL))
+        return value
     except InputError as error:
         return {**before, "error": str(error)}
 
@@ -95,7 +102,8 @@ def picture_of(box: Picked, field: str = "picture") -> Picture:
     if not Path(box.picture).is_file():
         raise InputError("The picture is no longer here.", "Pictures are deleted one hour after they were sent.",
                          "Choose it again.", field=field)
-    return load_picture(box.picture, field=field)
+    original = Path(box.picture).with_name(_ORIGINAL)
+    return load_picture(original if original.is_file() else box.picture, field=field)
 
 
 def mask_of(box: Picked, size: tuple[int, int], field: str = "mask") -> np.ndarray:

@@ -70,9 +70,14 @@ def load_picture(source: Source, field: str = "picture") -> Picture:
 
     Raises InputError (field named) for what is empty, damaged, of another format, too large or too small, animated, or
     holds values that are not numbers. Turned, palette, CMYK, 16-bit, float and transparent pictures and other colour
-    profiles are converted with a note.
+    profiles are converted with a note. A TIFF with a georeference gives a `GeoPicture` (`engine.io.geotiff.load`).
     """
-    image, name = _open(source, field)
+    from engine.io import geotiff
+
+    data = read_bytes(source, limits().image_bytes, field)
+    if geotiff.is_georeferenced(data):
+        return geotiff.load(data, field)
+    image, name = _open(data, field)
     notes: list[str] = []
     deep = _is_deep(image)  # asked first: reading the EXIF data of a PNG decodes it
     orientation = _oriented(image, notes)

@@ -59,7 +59,7 @@ def jpeg_frame(pixels: np.ndarray, longest: int = 256, quality: int = 80) -> byt
 
 
 def save_result(result: "Result", folder: Path | str) -> list[Path]:
-    """Write the pictures of a result as PNG with the recipe inside, and one JSON beside them; gives their paths.
+    """Write a result's pictures as PNG with the recipe inside, its further files, and one JSON beside; gives the paths.
 
     uint8 arrays (sample, y, x, channel) give one file per sample, (y, x, channel) and (y, x) one file; others only
     stand in the JSON. Raises InputError when the folder cannot be written; no half file is left.
@@ -74,6 +74,7 @@ def save_result(result: "Result", folder: Path | str) -> list[Path]:
         for number, pixels in enumerate(array.values if many else array.values[None], start=1):
             label = f"{name}-{number}" if many else name
             files[f"{stem}-{label}.png"] = encode(np.ascontiguousarray(pixels), result.recipe)
+    files |= {f"{stem}-{name}": content for name, content in result.files.items()}
     files[f"{stem}.json"] = _sheet(result, list(files))
     try:
         folder.mkdir(parents=True, exist_ok=True)

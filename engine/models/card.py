@@ -53,10 +53,10 @@ class Training(_Part):
 class Card(_Part):
     """A model's description, stored as card.json beside its weights.
 
-    prediction: what the network gives: "eps", "v", "x0", "velocity", "score" or "resnoise"
-    (`engine.denoisers.from_*`). parameters: their number. resolution_px: side of the training pictures. classes: names
-    of the labels, in order. metrics: rows of measured numbers. failures: known ones, a sentence each. sha256: of the
-    weights' file.
+    prediction: what the network gives: "eps", "v", "x0", "velocity", "score", "resnoise", "reverting", "regression",
+    "logits" or "plain_logits" (`engine.denoisers.from_*`). parameters: their number. resolution_px: side of the
+    training pictures. classes: names of the labels, in order. metrics: rows of measured numbers. failures: known ones,
+    a sentence each. sha256: of the weights' file.
     """
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:/+-]{0,199}$")

@@ -8,17 +8,22 @@ from engine.errors import InputError
 if TYPE_CHECKING:
     from engine.tasks.base import Task
 
-_NAMES = ("inpainting", "restoration")
+_NAMES = ("inpainting", "restoration", "superres")
+# Tasks that are not offered before all of these models are shipped.
+_AWAITED = {"superres": ("ediffsr", "ediffsr_regression")}
 
 
 def names() -> tuple[str, ...]:
-    """Names that `load` knows, in the order in which people see them."""
-    return _NAMES
+    """Names of the tasks that can run, in the order in which people see them."""
+    from engine.models import shelf
+
+    shipped = set(shelf.names())
+    return tuple(name for name in _NAMES if shipped.issuperset(_AWAITED.get(name, ())))
 
 
 def load(name: str) -> "Task":
     """The task of that name. Raises InputError with the known names."""
     if name not in _NAMES:
-        raise InputError(f"There is no task named {str(name)[:40]!r}.", fix="Choose one of " + ", ".join(_NAMES) + ".",
+        raise InputError(f"There is no task named {str(name)[:40]!r}.", fix="Choose one of " + ", ".join(names()) + ".",
                          field="task")
     return import_module(f"engine.tasks.{name}.task").TASK

@@ -64,12 +64,16 @@ class Array:
 
 @dataclass(frozen=True)
 class Result:
-    """What a finished run gives. arrays: "samples" always; "mean", "spread", "input", "reference" where they exist."""
+    """What a finished run gives. arrays: "samples" always; "mean", "spread", "input", "reference" where they exist.
+
+    files: contents of further files by the end of their name, such as "samples-1.tif", in formats of the task's own.
+    """
 
     arrays: Mapping[str, Array]
     metrics: Mapping[str, float]
     recipe: Recipe
     notes: tuple[str, ...] = ()
+    files: Mapping[str, bytes] = field(default_factory=dict)
 
 
 class Task(Protocol):

@@ -8,7 +8,11 @@ from engine.errors import InputError
 # The module whose `specs(data)` describes the model: model name to a function that reads its data and gives its Spec.
 _HOMES = {"restoration": "engine.tasks.restoration.training", "inpainting": "engine.tasks.inpainting.training",
           "flowers": "engine.training.flowers", "flowers_flow": "engine.training.flowers",
-          "flowers_x4": "engine.tasks.inpainting.training"}
+          "flowers_x4": "engine.tasks.inpainting.training", "ediffsr": "engine.tasks.superres.training",
+          "ediffsr_regression": "engine.tasks.superres.training",
+          **dict.fromkeys(("segmentation_nuclei", "segmentation_nuclei_unet", "segmentation_vessels",
+                           "segmentation_vessels_unet", "segmentation_demo", "segmentation_demo_unet"),
+                          "engine.tasks.segmentation.training")}
 
 
 def names() -> tuple[str, ...]:

@@ -3,19 +3,24 @@
 import torch
 from torch import Tensor, nn
 
-from engine.denoisers import coefficients
+from engine.denoisers import coefficients, from_regression, reverting_shift
 from engine.networks.bases import RESIDUAL_SPREAD, residual_base
+from engine.training.masks import diffusion_loss, plain_loss
 from engine.training.spec import Batch
 
 
 def loss(network: nn.Module, batch: Batch, schedule, prediction: str, generator: torch.Generator) -> Tensor:
-    """Mean squared error of the network's prediction at random times, weighted as the prediction type needs.
+    """Mean error of the network's prediction at random times, weighted as the prediction type needs.
 
-    prediction: "resnoise" (Resfusion's target, see `_resnoise`) or "v" (Salimans and Ho, 2022) or "velocity" (flow
-    matching, Lipman et al., 2023), both at uniform times.
+    prediction: "v" (Salimans and Ho, 2022) or "velocity" (flow matching, Lipman et al., 2023), both squared and at
+    uniform times; "resnoise" (Resfusion's target, see `_resnoise`); "reverting" (EDiffSR, see `_matching`) or
+    "regression" (the same network's single estimate, absolute error); "logits" and "plain_logits" (masks, see
+    `engine.training.masks`).
     """
-    if prediction == "resnoise":
-        return _resnoise(network, batch, schedule, generator)
+    own = {"resnoise": _resnoise, "reverting": _matching, "regression": _regression,
+           "logits": diffusion_loss, "plain_logits": plain_loss}
+    if prediction in own:
+        return own[prediction](network, batch, schedule, generator)
     return _linear(network, batch, schedule, prediction, generator)
 
 
@@ -81,3 +86,31 @@ def _first_estimate(network, batch, schedule, which: slice):
     kept, = _columns(schedule.retained(start))
     found = network((1 - kept) * degraded, start, label=label, cond=batch.cond[which])
     return degraded - 2 * found.float() / sigma
+
+
+def _matching(network, batch, schedule, generator):
+    """Maximum-likelihood matching of the mean-reverting process (IR-SDE, Luo et al., 2023), continuous limit.
+
+    The published loss is the absolute distance between the states one step back that the network and the truth lead
+    to. With short steps that is the error of the noise, times `matching_weight` and the step. Times are drawn as
+    squares of uniform numbers, and counted accordingly: most of the process happens near its clean end.
+    """
+    place = batch.x0.device
+    root = _times(len(batch.x0), schedule.t_min**0.5, schedule.t_max**0.5, generator).to(place)
+    t = root.square()
+    alpha, sigma, weight = _columns(*schedule(t), 2 * root * matching_weight(schedule, t))
+    eps = torch.randn(batch.x0.shape, generator=generator).to(place)
+    y = alpha * batch.x0 + sigma * eps
+    predicted = network(y + reverting_shift(batch.cond, t, schedule), t, label=batch.label, cond=batch.cond)
+    return _mean(weight * (predicted.float() - eps).abs(), batch.weight)
+
+
+def matching_weight(schedule, t: Tensor) -> Tensor:
+    """How far the reverse step goes wrong per unit of time and error of the noise: 2 theta rest^2 / sigma, (B,)."""
+    (alpha, sigma), (alpha_rate, _) = schedule(t), schedule.rates(t)
+    return -2 * alpha_rate / alpha * schedule.rest**2 / sigma
+
+
+def _regression(network, batch, schedule, generator):
+    estimate = from_regression(network, schedule)(batch.x0, schedule.start, cond=batch.cond, label=batch.label)
+    return _mean((estimate - batch.x0).abs(), batch.weight)

@@ -16,9 +16,11 @@ SCHEDULES = {
     "edm": schedules.edm(),
     "flow": schedules.flow(),
     "residual": schedules.residual(),
+    "mean_reverting": schedules.mean_reverting(),
+    "mean_reverting short": schedules.mean_reverting(rest=0.2, left=0.1, nodes=4),
 }
 ALL = pytest.mark.parametrize("schedule", SCHEDULES.values(), ids=SCHEDULES)
-PRESERVING = pytest.mark.parametrize("name", [n for n in SCHEDULES if n not in ("edm", "flow", "residual")])
+PRESERVING = pytest.mark.parametrize("name", [n for n in SCHEDULES if n.startswith(("vp", "cosine"))])
 
 
 def times(schedule, count=1000):
@@ -171,6 +173,31 @@ def test_residual_is_the_limit_of_the_published_discrete_process():
     # k_t / sigma = 1/2 + beta/8: half the largest beta before the acceleration point (index 367) over 4.
     assert (share / (1 - kept).sqrt())[:368].sub(0.5).abs().max() < 0.001
     assert int((kept.sqrt() - 0.5).abs().argmin()) == 367
+
+
+def test_mean_reverting_has_the_published_values():
+    # EDiffSR in pictures of [0, 1]: 50/255, 100 steps, 0.005 left; the first and last standard deviation.
+    schedule = schedules.mean_reverting(rest=50 / 255)
+    assert [round(schedule(t)[1], 5) for t in (0.01, 1.0)] == [0.00368, 0.19608]
+    assert schedule(1.0)[0] == pytest.approx(0.005, rel=1e-12)
+    # The published time step, -log(left) over the sum of thetas, in which -log alpha(0.01) is one theta.
+    theta = 1 - (math.cos((2 / 102 + 0.008) / 1.008 * math.pi / 2) / math.cos(0.008 / 1.008 * math.pi / 2)) ** 2
+    assert -math.log(schedule(0.01)[0]) / theta == pytest.approx(0.10409, abs=5e-6)
+
+
+def test_mean_reverting_solves_its_differential_equation():
+    # d variance / dt = -2 theta variance + 2 theta rest^2 and d mean / dt = -theta mean, off the nodes of the table.
+    schedule, t = schedules.mean_reverting(), torch.linspace(0.015, 0.995, 50, dtype=torch.float64)
+    (alpha, sigma), (alpha_rate, sigma_rate) = schedule(t), schedule.rates(t)
+    theta = -alpha_rate / alpha
+    assert torch.allclose(2 * sigma * sigma_rate, 2 * theta * (schedule.rest**2 - sigma**2), rtol=1e-10)
+    assert (theta > 0).all() and (theta.diff() >= 0).all()
+
+
+@pytest.mark.parametrize("options", [{"rest": 0.0}, {"left": 0.0}, {"left": 1.0}, {"nodes": 1}, {"rest": math.nan}])
+def test_unusable_mean_reverting_schedules_are_refused(options):
+    with pytest.raises(InputError):
+        schedules.mean_reverting(**options)
 
 
 @pytest.mark.parametrize("name", schedules.names())

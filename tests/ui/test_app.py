@@ -9,11 +9,13 @@ import gradio as gr
 
 def test_the_page_of_all_real_tasks_can_be_built():
     import app
+    from engine import tasks
 
     assert isinstance(app.demo, gr.Blocks)
     labels = [block.label for block in app.demo.blocks.values() if isinstance(block, gr.Tab)]
     views = ["Compare", "Error curves", "Playground", "Steer", "Theory", "Solvers"]
-    assert labels == ["Inpainting", "Restoration", "Laboratory", *views, "Models"]
+    assert labels == [*(tasks.load(name).title for name in tasks.names()), "Laboratory", *views, "Models"]
+    assert labels[:2] == ["Inpainting", "Restoration"]
 
 
 def test_it_is_served_with_limits_and_without_doors_to_the_outside():
@@ -27,13 +29,14 @@ def test_it_is_served_with_limits_and_without_doors_to_the_outside():
 
 def test_all_computing_events_share_one_queue_and_helpers_are_private():
     import app
+    from engine import tasks
 
     computing = [fn for fn in app.demo.fns.values() if fn.concurrency_id == "compute"]
-    # A Run button and an endpoint for each of the two tasks; a Run button for five views of the laboratory, two of
+    # A Run button and an endpoint for each task; a Run button for five views of the laboratory, two of
     # which fill themselves when they are opened, and an endpoint.
-    assert len(computing) == 2 * 2 + 5 + 2 + 1
+    assert len(computing) == 2 * len(tasks.names()) + 5 + 2 + 1
     public = {fn.api_name for fn in app.demo.fns.values() if fn.api_visibility == "public"}
-    assert public == {"compare", "inpainting", "restoration"}
+    assert public == {"compare", *tasks.names()}
 
 
 def test_a_run_that_starts_by_itself_can_be_stopped_and_gives_way():
