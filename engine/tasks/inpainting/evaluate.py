@@ -48,19 +48,20 @@ def measure(inpaint: Inpaint, sets: Mapping[str, Sequence[np.ndarray]]) -> list[
     """One row per set, kind of hole and method, means over the pictures of the set.
 
     psnr_db, ssim: on the hole. spectral_error: on the square around it. boundary_jump: see `metrics`. seconds: median,
-    for all samples. Methods: smooth fill (what our model starts from), biharmonic, Telea, and of ours one sample of
-    diversity 1, the one estimate of diversity 0, and the mean of eight samples. The hole in picture i is drawn with
+    for all samples. Methods: smooth fill (what our model starts from), biharmonic, Telea, and of ours one sample, the
+    one estimate of diversity 0, and the mean of eight samples (of the usual diversity). The hole in picture i is drawn with
     seed i, and so are our samples. Nobody sees the pixels under the hole.
     """
     from engine.tasks.inpainting import masks
     from engine.tasks.inpainting.baselines import BASELINES
+    from engine.tasks.inpainting.paths import DIVERSITY
 
     methods = {"smooth fill": lambda holed, hole, seed: _smooth(holed, hole)}
     methods |= {name: lambda holed, hole, seed, apply=apply: apply(holed, hole) for name, apply in BASELINES.items()}
-    methods["ours, one sample"] = lambda holed, hole, seed: inpaint(holed, hole, 1, seed, 1.0)[0]
+    methods["ours, one sample"] = lambda holed, hole, seed: inpaint(holed, hole, 1, seed, DIVERSITY)[0]
     methods["ours, one estimate"] = lambda holed, hole, seed: inpaint(holed, hole, 1, seed, 0.0)[0]
     methods[f"ours, mean of {SAMPLES}"] = lambda holed, hole, seed: mean_picture(
-        inpaint(holed, hole, SAMPLES, seed, 1.0))
+        inpaint(holed, hole, SAMPLES, seed, DIVERSITY))
 
     averages = Averages("set", "hole", "method")
     for name, pictures in sets.items():

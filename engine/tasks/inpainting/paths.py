@@ -21,6 +21,8 @@ from engine.tasks.inpainting.fill import smooth_fill
 
 FACTOR = 4
 UPSAMPLER_STEPS = 8
+DIVERSITY = 0.5
+"""Share of the start noise by default. Seen on held-out crops: at 1 large holes turn grainy, at 0 they stay smooth."""
 
 
 class Path(Protocol):
@@ -67,7 +69,7 @@ class General:
 
     @property
     def _diversity(self) -> float:
-        return float(self.recipe.options.get("diversity", 1.0))
+        return float(self.recipe.options.get("diversity", DIVERSITY))
 
     def steps(self, clean: Tensor, known: Tensor, rng: Rng) -> Iterator[Step]:
         cond, schedule = condition(clean, known), self.model.schedule

@@ -59,7 +59,8 @@ class Inpainting:
         Setting("flower", "Flower", "What the prior is told to paint. Guidance sets how strongly.", ANY,
                 (ANY, *CLASSES), ("Any", *(name.capitalize() for name in CLASSES))),
         Setting("diversity", "Diversity", "Share of the start noise. 0 gives the one most faithful estimate, which is "
-                "smooth; 1 draws from everything that fits.", 1.0, minimum=0.0, maximum=1.0, step=0.05),
+                "smooth; 1 draws from everything that fits, and large holes turn grainy.", paths.DIVERSITY, minimum=0.0,
+                maximum=1.0, step=0.05),
         *priors.SETTINGS,
     )
     examples = (
