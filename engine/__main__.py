@@ -156,14 +156,15 @@ def _execute(task: "Task", inputs: Mapping[str, Any], recipe: "Recipe", out: Pat
 
 @app.command()
 def evaluate(
-    name: TaskName, data: Data,
+    name: Annotated[str, typer.Argument(metavar="TASK", help="A task, or steering for all posterior samplers.")],
+    data: Data,
     limit: Annotated[int | None, typer.Option(min=1, help="Use at most so many pictures of a set.")] = None,
     file: JsonFile = None,
 ) -> None:
     """Measure a task beside its baselines on a folder of pictures."""
     from engine import tasks
 
-    rows = tasks.load(name).evaluate(str(_folder(data)), limit)
+    rows = tasks.evaluation(name)(str(_folder(data)), limit)
     typer.echo("\n".join(table(rows)))
     _dump(file, rows)
 

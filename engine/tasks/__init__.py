@@ -1,7 +1,8 @@
 """The tasks, by name. A task's module is imported when it is first asked for."""
 
+from collections.abc import Callable
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from engine.errors import InputError
 
@@ -27,3 +28,10 @@ def load(name: str) -> "Task":
         raise InputError(f"There is no task named {str(name)[:40]!r}.", fix="Choose one of " + ", ".join(names()) + ".",
                          field="task")
     return import_module(f"engine.tasks.{name}.task").TASK
+
+
+def evaluation(name: str) -> Callable[[str, int | None], list[dict[str, Any]]]:
+    """evaluate(data folder, limit) -> rows, of a task or of "steering". Raises InputError with the known names."""
+    if name == "steering":
+        return import_module("engine.tasks.inverse.evaluate").evaluate
+    return load(name).evaluate

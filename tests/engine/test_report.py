@@ -1,6 +1,7 @@
 """The results section of the README: what the measurements say, said once, and the same each time."""
 
 import json
+import re
 
 import pytest
 
@@ -186,3 +187,35 @@ def test_the_command(measured, tmp_path, capsys):
         said.append((caught.value.code or 0, "".join(capsys.readouterr())))
     assert said[:2] == [(0, "The results were written.\n"), (0, "The results were up to date.\n")]
     assert said[2][0] == 2 and "no.md could not be read" in said[2][1]
+
+
+# Super-resolution and steering.
+
+def enlarged(method, psnr_db, spectral_error, **more):
+    return {"method": method, "psnr_db": psnr_db, "ssim": 0.9, "spectral_error": spectral_error,
+            "high_spectral_error": spectral_error, "consistency": 1.0, "seconds": 0.1, "pictures": 7} | more
+
+
+def steered(method, budget, psnr_mean_db, spectral_error):
+    return {"problem": "small4", "method": method, "budget": budget, "steps": 50.0, "psnr_db": 18.0,
+            "psnr_mean_db": psnr_mean_db, "ssim_mean": 0.6, "spectral_error": spectral_error, "consistency": 0.01,
+            "coverage": None, "seconds": 2.0, "pictures": 7}
+
+
+@pytest.mark.parametrize(("mean_db", "spectral", "met"), [(32.5, 0.6, (1, 1)), (31.9, 0.8, (0, 0))])
+def test_super_resolution_is_judged_by_its_goals(tmp_path, mean_db, spectral, met):
+    rows = [enlarged("bicubic", 31.25, 1.5), enlarged("ours, one sample", 29.0, spectral),
+            enlarged("ours, mean of 8", mean_db, 0.9, coverage=0.75)]
+    _dump(tmp_path / "superres.json", rows)
+    text = report.section(tmp_path)
+    assert [int(found) for found in re.findall(r"Met in (\d) of 1", text)] == list(met)
+    assert tables(text)[0][2]["truth in the range of the samples"] == "0.750"
+
+
+def test_steering_is_judged_per_problem(tmp_path):
+    rows = [steered("bicubic", "", 20.0, 1.0) | {"psnr_db": 20.0}, steered("ours, DDNM", "equal time", 21.5, 0.5),
+            steered("ours, DPS", "own steps", 19.0, 1.25)]
+    _dump(tmp_path / "steering.json", rows)
+    text = report.section(tmp_path)
+    assert "Met in 1 of 1" in text and "Met in 1 of 2 cases; missed in ours, DPS, own steps (1.25)" in text
+    assert [row["method"] for row in tables(text)[0]] == ["bicubic", "ours, DDNM", "ours, DPS"]
