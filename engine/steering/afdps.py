@@ -21,25 +21,25 @@ PATH = Option("path", "Annealing", "level", choices=PATHS,
               help="How the measurement comes in: by noise level, as a linear estimate uses it, linearly, at once.")
 GAMMA = Option("gamma", "Annealing strength (gamma)", 1.0, "For level and wiener: how much of the noise in the "
                "particles counts against the measurement; less leads earlier and harder.", 0.0, 10.0)
-CORRECTOR = Option("corrector", "Corrector steps", 1, "Langevin steps after each step of the ode.", 0, 10)
+CORRECTIONS = Option("corrections", "Corrector steps", 1, "Langevin steps after each step of the ode.", 0, 10)
 LENGTH = Option("length", "Corrector length", 0.2, "Length of a corrector step, as a share of the noise variance.",
                 0.0, 0.5)
 THRESHOLD = Option("resample", "Resampling threshold", 0.5, "Particles are drawn anew when fewer than this share of "
                    "them count; 0 never, 1 after every step.", 0.0, 1.0)
 
 
-def calls(steps: int, dynamics: str = DYNAMICS.default, corrector: int = CORRECTOR.default, **_options) -> int:
+def calls(steps: int, dynamics: str = DYNAMICS.default, corrections: int = CORRECTIONS.default, **_options) -> int:
     """Denoiser calls of a run: a corrector stands between two steps."""
-    return steps + (steps - 1) * corrector * (dynamics == "ode")
+    return steps + (steps - 1) * corrections * (dynamics == "ode")
 
 
 @steering("afdps", title="AFDPS particles", paper="Chen et al. 2025, arXiv 2506.03979", needs="gradient", noisy=True,
-          calls=calls, steps=(20, 100, 400), options=(DYNAMICS, PATH, GAMMA, CORRECTOR, LENGTH, THRESHOLD),
+          calls=calls, steps=(20, 100, 400), options=(DYNAMICS, PATH, GAMMA, CORRECTIONS, LENGTH, THRESHOLD),
           cost="1 network call per step, 1 more per corrector step", tags=("particles",),
           hint="The samples are one ensemble with weights: exact in the limit of many particles and steps.")
 def afdps(denoise, x: Tensor, times: Tensor, schedule, *, y: Tensor, operator: Measurement, noise: float = 0.0,
           rng=None, dynamics: str = DYNAMICS.default, path: str = PATH.default, gamma: float = GAMMA.default,
-          corrector: int = CORRECTOR.default, length: float = LENGTH.default,
+          corrections: int = CORRECTIONS.default, length: float = LENGTH.default,
           resample: float = THRESHOLD.default) -> Iterator[ParticleStep]:
     """Chen et al. 2025, arXiv 2506.03979, with annealing, on any grid and schedule; first order.
 
@@ -65,16 +65,16 @@ def afdps(denoise, x: Tensor, times: Tensor, schedule, *, y: Tensor, operator: M
     tempered = tempering(path, [ensemble.tau(level) for level in levels], noise, gamma, power)
     group = Ensemble(x, levels[0], tempered[0], likelihood, rng)
     stops = list(zip(levels, tempered, strict=True))
-    return _run(denoise, group, stops, power, dynamics == "ode", corrector, length, resample)
+    return _run(denoise, group, stops, power, dynamics == "ode", corrections, length, resample)
 
 
-def _run(denoise, group: Ensemble, stops: list[tuple[Level, Tempered]], power: float, ode: bool, corrector: int,
+def _run(denoise, group: Ensemble, stops: list[tuple[Level, Tempered]], power: float, ode: bool, corrections: int,
          length: float, resample: float) -> Iterator[ParticleStep]:
-    corrector = corrector if ode else 0
+    corrections = corrections if ode else 0
     last = len(stops) - 1
-    total, done = last + (last - 1) * corrector, 0
+    total, done = last + (last - 1) * corrections, 0
     for i, ((here, _), (there, at)) in enumerate(itertools.pairwise(stops), start=1):
-        for k in range(1 + corrector * (i < last)):
+        for k in range(1 + corrections * (i < last)):
             start = there if k else here
             x0 = denoise(group.x, start.t)
             if k:
@@ -84,7 +84,7 @@ def _run(denoise, group: Ensemble, stops: list[tuple[Level, Tempered]], power: f
             else:
                 group.lead(ensemble.reverse(group.x, x0, here, there, power), there, at)
             done += 1
-            share = resample if k == corrector and i < last else 0.0
+            share = resample if k == corrections and i < last else 0.0
             yield group.step(done, total, there, x0, share)
 
 

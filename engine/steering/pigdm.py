@@ -19,7 +19,7 @@ FORM = Option("form", "Form", "consistent",
               "consistent adds the measurement's score; damped is the gentler published update; covariance asks the "
               "network how sure it is of each pixel, which is slower and the most exact.",
               choices=("consistent", "damped", "covariance"))
-WEIGHT = Option("weight", "Weight", 1.0, "Multiplies the pull of the measurement; 1 is what the theory says.", 0.0, 2.0)
+PULL = Option("pull", "Pull", 1.0, "Multiplies the pull of the measurement; 1 is what the theory says.", 0.0, 2.0)
 ETA = Option("eta", "Noise per step (eta)", 1.0, "1 draws fresh noise in each step, 0 adds none.", 0.0, 1.0)
 ROUNDS = Option("rounds", "Rounds of the covariance", 3,
                 "Conjugate-gradient rounds of the form covariance; each costs one more gradient per step.", 1, 20)
@@ -31,10 +31,10 @@ JITTER = 0.02
 @steering("pigdm", title="PiGDM", paper="Song et al. 2023, openreview 9_gsMA8MRKQ", noisy=True, backprop=True,
           hint="Pulls each estimate towards the measurement through the network, with the right strength at each noise "
                "level. For linear measurements and JPEG.", steps=(20, 50, 100), 
-          options=(FORM, WEIGHT, ETA, ROUNDS, EXACT),
+          options=(FORM, PULL, ETA, ROUNDS, EXACT),
           cost="1 network call per step and its gradient, about 3 calls' time; covariance: 2 more per round")
 def pigdm(denoise, x: Tensor, times: Tensor, schedule, *, y: Tensor, operator: Measurement, noise: float = 0.0,
-          rng=None, form: str = FORM.default, weight: float = WEIGHT.default, eta: float = ETA.default,
+          rng=None, form: str = FORM.default, pull: float = PULL.default, eta: float = ETA.default,
           rounds: int = ROUNDS.default, exact: bool = EXACT.default) -> Iterator[Step]:
     """Song et al. 2023 (ICLR), equations 7 and 8, with DDIM(eta) as the step; first order, one call per step.
 
@@ -79,7 +79,7 @@ def pigdm(denoise, x: Tensor, times: Tensor, schedule, *, y: Tensor, operator: M
             shift = bounded(full, *missing(x0, full))
         else:
             shift = matched(estimate, y, operator, noise, here, rounds)
-        x0n = x0 + weight * shift
+        x0n = x0 + pull * shift
         if hard:
             x0n = x0n + explained - operator.pinv(operator.H(x0n))
         implies = x0 if form == "damped" else x0n

@@ -1,7 +1,7 @@
 """The catalogue of steering samplers: one row each, like the solvers', plus what the row asks of the measurement."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 
 import torch
@@ -24,7 +24,8 @@ class SteeringRow:
     calls(steps, **options): denoiser calls of a run; options left out have their defaults. cost: the same in words.
     needs: what it asks of the operator, one of `NEEDS`, which the operator must have among its `offers`.
     noisy: whether it accounts for noise in the measurement. backprop: whether it differentiates the network.
-    Other fields mean what they mean for solvers.
+    takes: keyword argument that a run must supply beside the options, something learned for the model ("circuit"), or
+    "". Other fields mean what they mean for solvers.
     """
 
     name: str
@@ -41,6 +42,7 @@ class SteeringRow:
     backprop: bool = False
     spacings: tuple[str, ...] = ()
     tags: frozenset[str] = field(default_factory=frozenset)
+    takes: str = ""
 
 
 _ROWS: dict[str, SteeringRow] = {}
@@ -49,14 +51,14 @@ _ROWS: dict[str, SteeringRow] = {}
 def steering(name: str, *, title: str, hint: str, paper: str, cost: str = "1 network call per step",
              steps: tuple[int, int, int] = (20, 50, 250), calls: Callable[..., int] | None = None,
              options: tuple[Option, ...] = (), needs: str = "pinv", noisy: bool = False, backprop: bool = False,
-             spacings: tuple[str, ...] = (), tags: tuple[str, ...] = ()):
+             spacings: tuple[str, ...] = (), tags: tuple[str, ...] = (), takes: str = ""):
     """Enter a generator function `f(denoise, x, times, schedule, *, y, operator, noise, rng, **options)`."""
 
     def enter(function):
         assert name not in _ROWS, f"steering sampler {name} is entered twice"
         assert needs in NEEDS, f"no measurement offers {needs}"
         _ROWS[name] = SteeringRow(name, title, hint, paper, cost, steps, calls or _one_call_per_step, function, options,
-                                  needs, noisy, backprop, spacings, frozenset(tags))
+                                  needs, noisy, backprop, spacings, frozenset(tags), takes)
         return function
 
     return enter
@@ -67,9 +69,18 @@ def catalogue() -> tuple[SteeringRow, ...]:
     return tuple(_ROWS.values())
 
 
-def names(measurement: Measurement | type[Measurement]) -> tuple[str, ...]:
-    """Names of the samplers that can serve a measurement, or a class of them."""
-    return tuple(entry.name for entry in _ROWS.values() if entry.needs in measurement.offers)
+def self_sufficient() -> tuple[SteeringRow, ...]:
+    """The samplers that run with every prior: those that take nothing that was learned for it."""
+    return tuple(entry for entry in _ROWS.values() if not entry.takes)
+
+
+def names(measurement: Measurement | type[Measurement], held: Collection[str] | None = None) -> tuple[str, ...]:
+    """Names of the samplers that can serve a measurement, or a class of them.
+
+    held: what was learned for the prior, of all that rows take; None for everything.
+    """
+    return tuple(entry.name for entry in _ROWS.values() if entry.needs in measurement.offers
+                 and (not entry.takes or held is None or entry.takes in held))
 
 
 def row(name: str) -> SteeringRow:
@@ -86,12 +97,12 @@ def steer(name: str, denoise: Callable[..., Tensor], x: Tensor, times: Tensor, s
 
     denoise, x, times, schedule, rng: as in `engine.solvers.solve`. y: the measurement, its first axis broadcasts over
     the samples. noise: its standard deviation, in the units of y (pictures in [-1, 1] double a figure quoted for
-    [0, 1]). Yields one Step per denoiser call.
+    [0, 1]). options: the row's, and what it `takes` by that name. Yields one Step per denoiser call.
     Raises InputError for an unknown method or option, a value out of its range, noise or an operator that the method
-    cannot take, and a measurement that is not finite or not of the size that the operator gives.
+    cannot take, what the row takes and is not given, and a measurement that is not finite or not of the size that the operator gives.
     """
     entry = row(name)
-    check_all(entry.title, entry.options, options)
+    check_all(entry.title, entry.options, {k: v for k, v in options.items() if k != entry.takes})
     if not (math.isfinite(noise) and noise >= 0):
         raise InputError(f"The measurement noise is {noise!r}.", "It must be 0 or a positive number.", field="noise")
     if noise > 0 and not entry.noisy:
@@ -99,6 +110,9 @@ def steer(name: str, denoise: Callable[..., Tensor], x: Tensor, times: Tensor, s
                          fix="Set the noise to 0 or choose another method.", field="noise")
     require(entry.needs, entry.title, operator, noise)
     _check_measurement(x, y, operator)
+    if entry.takes and options.get(entry.takes) is None:
+        raise InputError(f"{entry.title} needs a {entry.takes} of this model.", "None was found beside its weights.",
+                         "Choose another method, or make one with `python -m engine prepare`.", field="method")
     return entry.function(denoise, x, times, schedule, y=y, operator=operator, noise=float(noise), rng=rng, **options)
 
 

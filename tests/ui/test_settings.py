@@ -3,8 +3,9 @@ from hypothesis import given
 from hypothesis import settings as checks
 from hypothesis import strategies as st
 
+from engine import tasks
 from engine.errors import InputError
-from engine.solvers import row
+from engine.samplers import row
 from tests.ui.fake_task import FakeTask
 from ui import settings
 
@@ -105,3 +106,13 @@ def test_the_cost_line_counts_calls():
 @pytest.mark.parametrize(("seconds", "text"), [(0.01, "0.1 s"), (0.44, "0.4 s"), (12.3, "12 s"), (150, "2 min")])
 def test_durations_read_well(seconds, text):
     assert settings.duration(seconds) == text
+
+
+@pytest.mark.parametrize("name", tasks.names())
+def test_options_of_one_name_can_share_a_control(name):
+    """The page has one control per name, whatever the sampler: the kind of value must be the same."""
+    kinds = {}
+    for sampler in tasks.load(name).samplers:
+        for option in row(sampler).options:
+            kind = (type(option.default), bool(option.choices), option.minimum is None or option.maximum is None)
+            assert kinds.setdefault(option.name, kind) == kind, f"{option.name} of {sampler}"

@@ -185,8 +185,8 @@ def picture(operator=None, noise=0.1, count=5, steps=8, y=None, denoise=toward_g
                       rng=rng, **options))
 
 
-@pytest.mark.parametrize("options", [{}, {"dynamics": "ode"}, {"dynamics": "ode", "corrector": 3}, {"corrector": 3},
-                                     {"dynamics": "ode", "corrector": 0}], ids=str)
+@pytest.mark.parametrize("options", [{}, {"dynamics": "ode"}, {"dynamics": "ode", "corrections": 3}, {"corrections": 3},
+                                     {"dynamics": "ode", "corrections": 0}], ids=str)
 def test_every_call_is_counted_and_carries_its_weights(options):
     denoise = counted(toward_grey)
     steps = picture(denoise=denoise, **options)
@@ -261,7 +261,7 @@ def test_nonlinear_measurements_of_pictures_stay_finite():
     ({"noise": 0.0, "path": "none"}, "noise"), ({"noise": 0.0, "path": "linear"}, "noise"),
     ({"noise": 0.0, "gamma": 0.0}, "noise"), ({"noise": 0.0, "operator": HDR()}, "noise"), ({"noise": -1.0}, "noise"),
     ({"y": torch.zeros(5, 3, 4, 4)}, "measurement"), ({"path": "sideways"}, "path"), ({"dynamics": "pde"}, "dynamics"),
-    ({"resample": 1.5}, "resample"), ({"corrector": 1.5}, "corrector"), ({"length": math.nan}, "length")])
+    ({"resample": 1.5}, "resample"), ({"corrections": 1.5}, "corrections"), ({"length": math.nan}, "length")])
 def test_wrong_settings_name_their_field(given, field):
     with pytest.raises(InputError) as error:
         picture(**given)

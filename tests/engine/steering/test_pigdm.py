@@ -68,7 +68,7 @@ def one_step(schedule, noise, **options):
 @pytest.mark.parametrize("noise", [0.0, 0.2])
 @pytest.mark.parametrize("schedule", SCHEDULES)
 def test_the_consistent_form_adds_the_score_of_the_measurement(schedule, noise):
-    step, x, y, here, there, x0 = one_step(schedule, noise, eta=0.4, exact=False, weight=0.7)
+    step, x, y, here, there, x0 = one_step(schedule, noise, eta=0.4, exact=False, pull=0.7)
     variance = here.sigma ** 2 / (here.alpha ** 2 + here.sigma ** 2)
     kernel = torch.linalg.inv(variance * IMAGE @ IMAGE.T + noise ** 2 * torch.eye(3).double())
     shift = (y - x0) @ IMAGE.T @ kernel @ IMAGE @ covariance_at(here)
@@ -108,7 +108,7 @@ def test_with_nothing_known_it_is_plain_sampling(form):
     rng = Rng(1, 2)
     for t, s in itertools.pairwise(times.tolist()):
         x = moves.ancestral(x, toward_grey(x, t), moves.Level(t, *schedule(t)), moves.Level(s, *schedule(s)), 0.7, rng)
-    for given in ({"operator": Inpaint(torch.zeros(8, 8))}, {"operator": Identity(), "weight": 0.0, "exact": False}):
+    for given in ({"operator": Inpaint(torch.zeros(8, 8))}, {"operator": Identity(), "pull": 0.0, "exact": False}):
         *_, last = steer("pigdm", toward_grey, start, times, schedule, y=torch.ones(1, 3, 8, 8), rng=Rng(1, 2),
                          form=form, eta=0.7, **given)
         assert torch.allclose(last.x, x, rtol=1e-12, atol=1e-12)
@@ -196,8 +196,8 @@ def test_measurements_with_a_pseudo_inverse_come_nearer(operator, form):
         return alpha / 4 / (alpha ** 2 / 4 + sigma ** 2) * x
 
     gaps = [(operator.H(list(steer("pigdm", denoise, normal(2, 3, 16, 16), times, schedule, y=y, operator=operator,
-                                   rng=Rng(0, 2), form=form, weight=weight))[-1].x) - y).square().mean()
-            for weight in (0.0, 1.0)]
+                                   rng=Rng(0, 2), form=form, pull=pull))[-1].x) - y).square().mean()
+            for pull in (0.0, 1.0)]
     assert gaps[1] < 0.1 * gaps[0]
 
 
@@ -224,7 +224,7 @@ def test_every_network_call_is_counted_and_announced(steps, form):
 
 
 @pytest.mark.parametrize(("given", "field"), [
-    ({"form": "exact"}, "form"), ({"weight": 2.5}, "weight"), ({"rounds": 0}, "rounds"), ({"exact": 1}, "exact"),
+    ({"form": "exact"}, "form"), ({"pull": 2.5}, "pull"), ({"rounds": 0}, "rounds"), ({"exact": 1}, "exact"),
     ({"operator": PhaseRetrieval()}, "method"), ({"operator": HDR(), "form": "covariance"}, "form")])
 def test_what_it_cannot_do_names_its_field(given, field):
     with pytest.raises(InputError) as error:
