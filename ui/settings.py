@@ -15,10 +15,12 @@ from engine.errors import InputError
 from engine.options import Option
 from engine.recipe import Recipe
 from engine.samplers import Row, row
+from engine.steering import SteeringRow
 from engine.tasks.base import Task, check
 
 Values = dict[str, Any]
 COMMON = ("solver", "steps", "spacing", "guidance", "seed", "samples")
+_PARTICLES = 16
 
 
 def solver_rows(task: Task, values: Mapping[str, Any]) -> list[Row]:
@@ -138,10 +140,21 @@ def adapted(task: Task, values: Mapping[str, Any], chosen: bool = False) -> Valu
     spacing = values["spacing"] if values["spacing"] in spacings(solver) else spacings(solver)[0]
     result = dict(values) | {"solver": solver, "spacing": spacing, "random": bool(values.get("random"))}
     fresh = chosen or solver != values["solver"]
+    if fresh:
+        result |= _usual(task, row(values["solver"]), row(solver))
     for name, option in solver_options(task, solver).items():
         value = result.get(f"solver.{name}", option.default)
         result[f"solver.{name}"] = option.default if fresh or _refused(option, value) else value
     return result
+
+
+def _usual(task: Task, before: Row, now: Row) -> Values:
+    """Steps and samples that suit a steering sampler; on the way back to a solver those of the task."""
+    if isinstance(now, SteeringRow):
+        (low, high), (_, most) = task.steps_range, task.samples_range
+        samples = {"samples": min(_PARTICLES, most)} if "particles" in now.tags else {}
+        return {"steps": min(max(now.steps[1], low), high)} | samples
+    return {"steps": task.defaults.steps} if isinstance(before, SteeringRow) else {}
 
 
 def cost(task: Task, values: Mapping[str, Any], seconds_per_call: float | None) -> str:

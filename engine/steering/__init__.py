@@ -1,7 +1,9 @@
 """Posterior samplers: solvers that also agree with a measurement. To add one, write a module and import it here."""
 
-# Importing a module enters its row in the catalogue, in this order.
-from engine.steering import afdps, ddnm, ddrm, diffpir, dps, pigdm, red_diff, repaint, replacement, tiramisu  # noqa: F401
+# Importing a module enters its row in the catalogue; the order of these imports is the order of the menus.
+# isort: off
+from engine.steering import ddrm, ddnm, diffpir, pigdm, dps, replacement, repaint, red_diff, afdps  # noqa: F401
+# isort: on
 from engine.steering.operators import AveragePool, Chain, Identity, Inpaint, Measurement, Operator, compose
 from engine.steering.registry import SteeringRow, catalogue, names, row, steer
 

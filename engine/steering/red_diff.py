@@ -31,7 +31,7 @@ PRIOR = Option("prior", "Trust in the model (λ)", 0.25,
                "How strongly the model pulls against the measurement. Raise it where that is very noisy.", 0.05, 2.0)
 RATE = Option("rate", "Learning rate", 0.1,
               "How far each step goes. More fills holes faster and leaves more noise in the result.", 0.01, 0.5)
-WEIGHT = Option("weight", "Weight of noisy steps", "linear",
+WEIGHT = Option("weighting", "Weight of noisy steps", "linear",
                 "How the model's pull depends on the step's noise. linear lets every step pull equally.",
                 choices=tuple(_WEIGHTS))
 DISPERSION = Option("dispersion", "Jitter", 0.0, "Noise added to the picture in each step, in units of [-1, 1].",
@@ -45,7 +45,7 @@ AVERAGE = Option("average", "Average of the last steps", 0.1,
           hint="Optimises one picture instead of sampling: takes any measurement, gives little variety. Many steps.",
           cost="1 network call and 1 gradient of the measurement per step", tags=("soft",))
 def red_diff(denoise, x: Tensor, times: Tensor, schedule, *, y: Tensor, operator: Measurement, noise: float = 0.0,
-             rng=None, prior: float = PRIOR.default, rate: float = RATE.default, weight: str = WEIGHT.default,
+             rng=None, prior: float = PRIOR.default, rate: float = RATE.default, weighting: str = WEIGHT.default,
              dispersion: float = DISPERSION.default, average: float = AVERAGE.default) -> Iterator[Step]:
     """Mardani et al. 2024, arXiv 2305.04391, algorithm 1, on any grid and schedule; one call per step, no backprop.
 
@@ -63,7 +63,7 @@ def red_diff(denoise, x: Tensor, times: Tensor, schedule, *, y: Tensor, operator
     for i, (here, there) in enumerate(itertools.pairwise(levels), 1):
         seen = mu + dispersion * rng.normal_like(x) if dispersion > 0 else mu
         x0 = denoise(here.alpha * seen + here.sigma * rng.normal_like(x), here.t)
-        mu = mu - adam.step(gradient(seen, pull(seen, x0, here, prior, weight), y, operator))
+        mu = mu - adam.step(gradient(seen, pull(seen, x0, here, prior, weighting), y, operator))
         shown = mu
         if i > steps * (1 - average):
             averaged += 1
@@ -71,9 +71,9 @@ def red_diff(denoise, x: Tensor, times: Tensor, schedule, *, y: Tensor, operator
         yield Step(i, steps, there.t, there.sigma, shown, x0, i)
 
 
-def pull(mu: Tensor, x0: Tensor, level: moves.Level, prior: float, weight: str) -> Tensor:
+def pull(mu: Tensor, x0: Tensor, level: moves.Level, prior: float, weighting: str) -> Tensor:
     """w_t (eps_hat - eps) for x_t = alpha mu + sigma eps, whatever eps was, and the estimate x0 of it; (B, *)."""
-    return prior * _WEIGHTS[weight](max(level.alpha / level.sigma, _FAINTEST)) * (mu - x0)
+    return prior * _WEIGHTS[weighting](max(level.alpha / level.sigma, _FAINTEST)) * (mu - x0)
 
 
 def gradient(mu: Tensor, pull: Tensor, y: Tensor, operator: Measurement) -> Tensor:

@@ -116,3 +116,17 @@ def test_options_of_one_name_can_share_a_control(name):
         for option in row(sampler).options:
             kind = (type(option.default), bool(option.choices), option.minimum is None or option.maximum is None)
             assert kinds.setdefault(option.name, kind) == kind, f"{option.name} of {sampler}"
+
+
+def test_a_steered_method_starts_with_its_usual_steps_and_the_way_back_with_the_tasks():
+    task = tasks.load("restoration")
+    start = settings.defaults(task)
+    values = settings.adapted(task, start | {"task.method": "steered"})
+    usual = row(values["solver"])
+    assert "ddrm" == usual.name and values["steps"] == usual.steps[1] and settings.recipe(task, values)
+    particles = settings.adapted(task, values | {"solver": "afdps"}, chosen=True)
+    assert particles["samples"] == task.samples_range[1]
+    back = settings.adapted(task, values | {"task.method": "trained"})
+    assert (back["solver"], back["steps"]) == (task.defaults.solver, task.defaults.steps)
+    kept = settings.adapted(task, values | {"steps": 7})
+    assert kept["steps"] == 7

@@ -14,7 +14,7 @@ from engine.rng import Rng
 from engine.step import Step
 from engine.tasks import base, pictures
 from engine.tasks.base import Example, InputSpec, Result, Setting
-from engine.tasks.restoration import steered
+from engine.tasks.restoration import examples, steered
 from engine.tasks.restoration.degradations import DEGRADATIONS, NAMES, degrade
 
 MODEL = "restoration"
@@ -22,20 +22,8 @@ TRAINED, STEERED = "trained", "steered"
 AUTO = "auto"
 
 
-def _example(loader: str, damage: str = ""):
-    """A photograph that scikit-image ships, already damaged unless `damage` is empty."""
-
-    def make() -> dict[str, Picture]:
-        from skimage import data, transform
-
-        picture = getattr(data, loader)()[..., :3]
-        scale = 320 / max(picture.shape[:2])
-        shape = tuple(round(side * scale) for side in picture.shape[:2])
-        clean = transform.resize(picture, shape, anti_aliasing=True).astype(np.float32)
-        shown = degrade(damage, clean, 0.5, seed=0) if damage else clean
-        return {"picture": Picture(np.uint8(shown * 255 + 0.5))}
-
-    return make
+def _told(degradation: str) -> dict[str, Any]:
+    return {"method": TRAINED, "degradation": degradation, "play": False, "strength": 0.5}
 
 
 class Restoration:
@@ -69,10 +57,11 @@ class Restoration:
         *steered.SETTINGS,
     )
     examples = (
-        Example("Noisy cat", _example("chelsea", "noise"), {"degradation": "noise", "play": False}),
-        Example("Coffee in the rain", _example("coffee", "rain"), {"degradation": "rain", "play": False}),
-        Example("Hazy rocket", _example("rocket", "haze"), {"degradation": "haze", "play": False}),
-        Example("Clean cat to damage", _example("chelsea"), {"degradation": "noise", "play": True, "strength": 0.5}),
+        Example("Noisy cat", examples.photograph("chelsea", "noise"), _told("noise")),
+        Example("Coffee in the rain", examples.photograph("coffee", "rain"), _told("rain")),
+        Example("Hazy rocket", examples.photograph("rocket", "haze"), _told("haze")),
+        Example("Clean cat to damage", examples.photograph("chelsea"), _told("noise") | {"play": True}),
+        Example("Flower to find again", examples.flower, {"method": STEERED, "measurement": "small4"}),
     )
     defaults = Recipe(task="restoration", model=MODEL, solver="ddim", steps=5, spacing="uniform", guidance=1.0,
                       options={"method": TRAINED, "degradation": "noise", "play": False, "strength": 0.5,

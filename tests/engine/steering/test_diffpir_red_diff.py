@@ -299,7 +299,7 @@ def test_every_network_call_is_counted_and_announced(name, steps):
 @pytest.mark.parametrize("schedule", SCHEDULES)
 @pytest.mark.parametrize(("name", "options"), [
     ("diffpir", {}), ("diffpir", {"prior": 25.0, "fresh": 1.0}), ("red_diff", {"dispersion": 0.1}),
-    *(("red_diff", {"weight": weight}) for weight in WEIGHT.choices)])
+    *(("red_diff", {"weighting": weight}) for weight in WEIGHT.choices)])
 def test_float32_pictures_are_those_of_float64_on_every_schedule(name, options, schedule):
     """The residual schedule starts without any signal, EDM with noise of 80."""
     schedule, operator = SCHEDULES[schedule], GaussianBlur(1.0)
@@ -334,7 +334,7 @@ def test_closing_the_generator_stops_before_the_next_call(name):
 
 @pytest.mark.parametrize(("name", "given", "field"), [
     ("diffpir", {"prior": 0.0}, "prior"), ("diffpir", {"fresh": 1.1}, "fresh"), ("diffpir", {"eta": 1.0}, "eta"),
-    ("red_diff", {"rate": float("nan")}, "rate"), ("red_diff", {"weight": "cubic"}, "weight"),
+    ("red_diff", {"rate": float("nan")}, "rate"), ("red_diff", {"weighting": "cubic"}, "weighting"),
     ("red_diff", {"average": 0.9}, "average"), ("red_diff", {"dispersion": -1.0}, "dispersion"),
     ("diffpir", {"operator": HDR()}, "method"), ("diffpir", {"noise": -0.1}, "noise")])
 def test_wrong_settings_name_their_field(name, given, field):

@@ -1,0 +1,43 @@
+"""Example pictures of the restoration task: photographs that scikit-image ships, and a flower that the prior draws."""
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+
+from engine import grids, guidance, models
+from engine.io.pictures import Picture, to_pixels
+from engine.rng import Rng
+from engine.solvers import solve
+from engine.tasks.restoration.degradations import degrade
+
+_FACTOR = 8
+
+
+def photograph(loader: str, damage: str = "") -> Callable[[], dict[str, Picture]]:
+    """A picture of `skimage.data`, 320 px on its longer side, already damaged unless `damage` is empty."""
+
+    def make() -> dict[str, Picture]:
+        from skimage import data, transform
+
+        picture = getattr(data, loader)()[..., :3]
+        scale = 320 / max(picture.shape[:2])
+        shape = tuple(round(side * scale) for side in picture.shape[:2])
+        clean = transform.resize(picture, shape, anti_aliasing=True).astype(np.float32)
+        shown = degrade(damage, clean, 0.5, seed=0) if damage else clean
+        return {"picture": Picture(np.uint8(shown * 255 + 0.5))}
+
+    return make
+
+
+def flower(prior: str = "flowers", label: str = "sunflower", seed: int = 7) -> dict[str, Picture]:
+    """A sample of the prior, enlarged without smoothing, so that the prior's own size gives it back exactly."""
+    model = models.load(prior)
+    classes = model.card.classes
+    told, none = torch.tensor([classes.index(label)]), torch.tensor([len(classes)])
+    denoise = guidance.clipped(guidance.classifier_free(model.denoiser, {"label": told}, {"label": none}, 2.0))
+    side = model.card.resolution_px
+    times = grids.make("uniform", model.schedule, 24)
+    with torch.no_grad():
+        *_, last = solve("dpmpp_2m", denoise, Rng(seed, 1).normal(3, side, side), times, model.schedule)
+    return {"picture": Picture(to_pixels(last.x)[0].repeat(_FACTOR, 0).repeat(_FACTOR, 1))}
