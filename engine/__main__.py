@@ -187,17 +187,44 @@ def train(
 def prepare(
     name: Annotated[str, typer.Argument(metavar="MODEL", help="A shipped model that makes pictures from noise.")],
     data: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder of pictures; else the model's own.")] = None,
+    only: Annotated[str | None, typer.Option(help="statistics, transport or circuit; all without it.")] = None,
 ) -> None:
-    """Measure what DPM-Solver-v3 and DPM-OT need to know of a model, and store it beside the model's weights."""
-    from engine import estimation, transport
-
+    """Learn what DPM-Solver-v3, DPM-OT and, from pictures, Tiramisu need, and store it beside a model's weights."""
+    kinds = {"statistics": _prepare_statistics, "transport": _prepare_transport, "circuit": _prepare_circuit}
+    if only is not None and only not in kinds:
+        raise InputError(f"Nothing named {only[:40]!r} can be prepared.", fix="Choose one of " + ", ".join(kinds) + ".",
+                         field="only")
     if data is not None:
         _folder(data)
-    typer.echo(estimation.prepare(name, data, on_progress=lambda done, total: _progress(f"level {done}/{total}")))
+    elif only == "circuit":
+        raise InputError("The data folder is missing.", "A circuit is learned from pictures.", "Give it with --data.",
+                         field="data")
+    for kind in (only,) if only else kinds:
+        if kind != "circuit" or data is not None:
+            line = kinds[kind](name, data)
+            _progress("")
+            typer.echo(line)
+
+
+def _prepare_statistics(name: str, data: Path | None) -> str:
+    from engine import estimation
+
+    return str(estimation.prepare(name, data, on_progress=lambda done, total: _progress(f"level {done}/{total}")))
+
+
+def _prepare_transport(name: str, data: Path | None) -> str:
+    from engine import transport
+
     path, found = transport.prepare_model(name, on_progress=lambda done, total: _progress(f"transport {done}/{total}"))
-    _progress("")
-    typer.echo(f"{path}: {found.empty} empty cells, error {found.gradient:.4f} where counting alone gives "
-               f"{found.floor:.4f}")
+    return f"{path}: {found.empty} empty cells, error {found.gradient:.4f} where counting alone gives {found.floor:.4f}"
+
+
+def _prepare_circuit(name: str, data: Path) -> str:
+    from engine.training import circuit
+
+    path, score = circuit.prepare_model(name, data,
+                                        on_progress=lambda done, total: _progress(f"circuit {done}/{total}"))
+    return f"{path}: {score:.3f} nats per number on held-out pictures"
 
 
 @app.command()

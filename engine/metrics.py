@@ -10,6 +10,7 @@ import math
 import numpy as np
 
 from engine.errors import InputError
+from engine.spectra import power_error, radial_power
 
 _LUMA = np.array([0.299, 0.587, 0.114])
 # Variance of rounding to 8 bits, which is white: below it a spectrum says nothing about a stored picture.
@@ -60,16 +61,7 @@ def radial_spectrum(picture: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     The mean is taken off, a Hann window applied, and the power averaged over rings one cycle per shorter side wide,
     from one cycle up to half a cycle per pixel. White noise of variance v has power v at every frequency.
     """
-    luma = luminance(picture)
-    height, width = luma.shape
-    window = np.outer(np.hanning(height + 2)[1:-1], np.hanning(width + 2)[1:-1])
-    mean = np.sum(window * luma) / window.sum()
-    power = np.abs(np.fft.fft2(window * (luma - mean))) ** 2 / np.sum(window ** 2)
-    shorter = min(height, width)
-    ring = np.rint(shorter * np.hypot(np.fft.fftfreq(height)[:, None], np.fft.fftfreq(width))).astype(int).ravel()
-    rings = np.arange(1, shorter // 2 + 1)
-    total = np.bincount(ring, power.ravel())[rings]
-    return rings / shorter, total / np.bincount(ring)[rings]
+    return radial_power(luminance(picture))
 
 
 def spectral_error(a: np.ndarray, b: np.ndarray, hole: np.ndarray | None = None, high_only: bool = False) -> float:
@@ -84,8 +76,7 @@ def spectral_error(a: np.ndarray, b: np.ndarray, hole: np.ndarray | None = None,
         a, b = a[rows, columns], b[rows, columns]
     frequency, first = radial_spectrum(a)
     _, second = radial_spectrum(b)
-    gap = np.abs(np.log10(first + _ROUNDING_POWER) - np.log10(second + _ROUNDING_POWER))
-    return float(gap[frequency > 1 / 3].mean() if high_only else gap.mean())
+    return power_error(first + _ROUNDING_POWER, second + _ROUNDING_POWER, frequency, high_only)
 
 
 def hole_square(hole: np.ndarray, smallest_px: int = 16) -> tuple[slice, slice]:

@@ -64,7 +64,7 @@ def section(results: Path = RESULTS) -> str:
     for kind, show in _SECTIONS.items():
         for path, found, rows in files:
             if found == kind:
-                title = kind.capitalize() + ("" if path.stem == kind else f", {path.stem}")
+                title = _TITLES.get(kind, kind.capitalize()) + ("" if path.stem == kind else f", {path.stem}")
                 parts += [f"### {title}", *show(rows)]
     return "\n\n".join(parts) or _NOTHING
 
@@ -300,5 +300,6 @@ def _folded(title: str, text: str) -> str:
     return f"<details><summary>{title}</summary>\n\n{text}\n\n</details>"
 
 
+_TITLES = {"superres": "Super-resolution of satellite pictures", "steering": "Steering one prior"}
 _SECTIONS = {"restoration": _restoration, "inpainting": _inpainting, "superres": _superres, "steering": _steering,
              "bench": _bench}

@@ -77,10 +77,10 @@ def saving(run: str) -> Message:
 
 
 def frames(step: Step) -> Message:
-    """The estimate and the state of a step as small pictures, first four samples."""
+    """The estimate and the state of a step as small pictures, first four samples; of an ensemble the weights too."""
     return {"step": step.index, "total": step.total, "sigma": round(float(step.sigma), 6),
             "x0": [_uri(picture) for picture in to_pixels(step.x0)],
-            "x": [_uri(picture) for picture in to_pixels(_tamed(step))]}
+            "x": [_uri(picture) for picture in to_pixels(_tamed(step))]} | _ensemble(step)
 
 
 def to_pixels(x: Tensor, samples: int = SHOWN_SAMPLES) -> list[np.ndarray]:
@@ -94,6 +94,18 @@ def to_pixels(x: Tensor, samples: int = SHOWN_SAMPLES) -> list[np.ndarray]:
         x = x.expand(-1, 3, -1, -1)
     bytes_ = x[:, :3].nan_to_num(0).clamp(-1, 1).add(1).mul(127.5).round().to(torch.uint8)
     return [picture.permute(1, 2, 0).contiguous().numpy() for picture in bytes_]
+
+
+def _ensemble(step: Step) -> Message:
+    """Of a step whose samples have weights: those of the shown ones and the largest as shares of all, how many there
+    are, how many count, and whether they were then drawn anew, which made the weights equal."""
+    log_weights = getattr(step, "log_weights", None)
+    if log_weights is None:
+        return {}
+    shares = log_weights.softmax(0).tolist()
+    return {"weights": [round(share, 4) for share in shares[:SHOWN_SAMPLES]], "largest": round(max(shares), 4),
+            "particles": len(shares), "ess": round(float(step.ess), 2),
+            "anew": float(step.ess) < 0.999 / sum(share * share for share in shares)}
 
 
 def _tamed(step: Step) -> Tensor:

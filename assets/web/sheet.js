@@ -1,6 +1,8 @@
 // The table of a comparison. A value is {run, layout: {blocks, rows, columns}, legend, cells: [...]}: the newest cells, at
 // the end all of them, because a busy page sees only the last of several values. Cells are kept here. Two chosen cells
-// are laid over each other.
+// are laid over each other. The columns are the same in every row, or a list for each row. A cell may bring its own
+// head, and a wide one takes the place of its whole row. Cells of different rows are best sent by name: what changes in a
+// list arrives piece by piece.
 const root = element.querySelector(".ls");
 const find = (selector) => root.querySelector(selector);
 const blocks = find(".ls-blocks"), pair = find(".ls-pair"), slide = find(".ls-slide input");
@@ -21,15 +23,17 @@ function lay(layout) {
     const section = made("section", "ls-block");
     if (block) section.append(made("h3", "", block));
     const scroll = made("div", "ls-scroll"), grid = made("div", "ls-grid");
-    grid.style.setProperty("--columns", layout.columns.length);
+    const columns = layout.rows.map((_, r) => Array.isArray(layout.columns[0]) ? layout.columns[r] : layout.columns);
+    grid.style.setProperty("--columns", Math.max(...columns.map((row) => row.length)));
     layout.rows.forEach((row, r) => {
       if (row) grid.append(made("h4", "ls-row", row));
-      layout.columns.forEach((column, c) => {
+      columns[r].forEach((column, c) => {
         const cell = made("button", "ls-cell");
         cell.type = "button"; cell.disabled = true;
         cell.append(made("span", "ls-head", column), made("span", "ls-picture"), made("span", "ls-words"));
         cell.addEventListener("click", () => choose(key([b, r, c])));
         cells.set(key([b, r, c]), { node: cell });
+        if (!c && columns[r] !== layout.columns) cell.classList.add("ls-first");
         grid.append(cell);
       });
     });
@@ -43,6 +47,8 @@ function fill(found) {
   if (!entry || entry.words) return;
   Object.assign(entry, found);
   const frame = entry.node.querySelector(".ls-picture"), words = entry.node.querySelector(".ls-words");
+  if (found.head) entry.node.querySelector(".ls-head").textContent = found.head;
+  if (found.wide) widen(found.index, entry.node);
   if (found.reason) {
     entry.node.classList.add("ls-failed");
     frame.replaceChildren(made("span", "ls-reason", found.reason));
@@ -55,6 +61,11 @@ function fill(found) {
   }
   words.replaceChildren(...found.words.map((line) => made("span", "", line)));
   entry.node.title = found.name;
+}
+
+function widen(index, node) {
+  node.classList.add("ls-wide");
+  for (let c = index[2] + 1; cells.has(key([index[0], index[1], c])); c++) cells.get(key([index[0], index[1], c])).node.hidden = true;
 }
 
 function choose(name) {
@@ -82,7 +93,7 @@ watch("value", () => {
     lay(value.layout);
     find(".ls-legend").replaceChildren(...(value.legend || []).map((line) => made("p", "", line)));
   }
-  (value.cells || []).forEach(fill);
+  Object.values(value.cells || []).forEach(fill);
 });
 // A view that is seen for the first time fills itself. (The event "load" would come with the page, before its tab is open.)
 if (!props.value || !props.value.run) new IntersectionObserver((entries, observer) => {

@@ -1,8 +1,10 @@
 // The live viewer. Keeps up to 32 frames of the newest run in the page, so looking back costs no request.
-// A value is {run, phase, text, step, total, sigma, fraction, x0: [data URI], x: [data URI]}; frames are optional.
+// A value is {run, phase, text, step, total, sigma, fraction, x0: [data URI], x: [data URI]}; frames are optional. Frames of
+// an ensemble also have {weights: [shares of the shown samples], largest, particles, ess, anew}.
 const root = element.querySelector(".dv");
 const find = (selector) => root.querySelector(selector);
 const grid = find(".dv-grid"), scrub = find(".dv-scrub input"), stepText = find(".dv-step");
+const ensemble = find(".dv-ensemble");
 const status = find(".dv-status"), live = find(".dv-live"), mark = find(".dv-mark"), fill = find(".dv-fill");
 const tab = element.closest(".task-tab");
 const KEEP = 32, SPEAK_MS = 2500, SILENCE_MS = 15000;
@@ -35,14 +37,34 @@ function picture(source, title) {
   return image;
 }
 
+function weighed(image, frame, i) {
+  const tile = document.createElement("figure"), words = document.createElement("figcaption"), bar = document.createElement("i");
+  const percent = `${(100 * frame.weights[i]).toFixed(frame.weights[i] < 0.0995 ? 1 : 0)} %`;
+  words.textContent = percent;
+  image.alt += `, weight ${percent}`;
+  image.title = image.alt;
+  bar.style.width = `${100 * frame.weights[i] / Math.max(frame.largest, 1e-9)}%`;
+  tile.append(image, words, bar);
+  return tile;
+}
+
+function told(frame) {
+  ensemble.hidden = !(frame && frame.weights);
+  if (ensemble.hidden) return;
+  const rest = frame.particles > frame.weights.length ? ` The first ${frame.weights.length} are shown.` : "";
+  ensemble.textContent = `Effective sample size: ${frame.ess.toFixed(1)} of ${frame.particles} particles${frame.anew ? ", then drawn anew" : ""}.${rest}`;
+}
+
 function draw() {
   const frame = frames[shown];
   root.classList.toggle("dv-has-frames", Boolean(frame));
+  told(frame);
   if (!frame) { grid.replaceChildren(); return; }
   const columns = { x0: [["x0", "Estimate"]], x: [["x", "State"]], both: [["x0", "Estimate"], ["x", "State"]] }[mode];
   const pictures = frame.x0.flatMap((_, i) => columns.map(([key, name]) => {
     const sample = frame.x0.length > 1 ? `, sample ${i + 1}` : "";
-    return picture(frame[key][i], `${name} after step ${frame.step} of ${frame.total}${sample}`);
+    const image = picture(frame[key][i], `${name} after step ${frame.step} of ${frame.total}${sample}`);
+    return frame.weights ? weighed(image, frame, i) : image;
   }));
   const count = pictures.length;
   const across = count === 1 ? 1 : mode === "both" && count > 2 ? 4 : 2;
@@ -50,7 +72,7 @@ function draw() {
   grid.style.setProperty("--down", Math.ceil(count / across));
   pictures[0].addEventListener("load", (event) => {
     grid.style.setProperty("--shape", event.target.naturalWidth / event.target.naturalHeight);
-  });
+  }, true);
   grid.replaceChildren(...pictures);
   const sigma = Number.isFinite(frame.sigma) ? `, noise ${frame.sigma.toFixed(frame.sigma < 10 ? 3 : 1)}` : "";
   stepText.textContent = `Step ${frame.step} of ${frame.total}${sigma}`;
@@ -79,7 +101,8 @@ function take() {
   if (value.run !== run) { run = value.run; forget(); }
   if (value.x0 && value.x0.length) {
     if (frames.length >= KEEP) thin();
-    frames.push({ step: value.step, total: value.total, sigma: value.sigma, x0: value.x0, x: value.x });
+    const { step, total, sigma, x0, x, weights, largest, particles, ess, anew } = value;
+    frames.push({ step, total, sigma, x0, x, weights, largest, particles, ess, anew });
     if (following) shown = frames.length - 1;
     shown = Math.min(shown, frames.length - 1);
     draw();

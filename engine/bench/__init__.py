@@ -8,8 +8,8 @@ from engine.bench.table import Table
 from engine.errors import InputError
 
 _MODULES = {"overhead": "overhead", "run": "whole_run", "sharing": "together", "accuracy": "accuracy",
-            "solvers": "solvers"}
-_WITH_DATA = frozenset({"solvers"})
+            "solvers": "solvers", "slim": "slim"}
+_WITH_DATA = frozenset({"solvers", "slim"})
 
 __all__ = ["Table", "names", "run"]
 

@@ -65,6 +65,13 @@ class Attention(nn.Module):
         return x + self.out(y.transpose(-1, -2).reshape(b, c, h, w))
 
 
+class PlainUp(nn.Sequential):
+    """Doubling without wavelets, (B, C, H, W) to (B, out, 2H, 2W): repeated pixels, then a 1 x 1 convolution."""
+
+    def __init__(self, channels: int, out: int):
+        super().__init__(nn.Upsample(scale_factor=2), nn.Conv2d(channels, out, 1))
+
+
 class TimeEmbedding(nn.Module):
     """Sinusoids of t in [0, 1] (frequencies 1 to 1000, geometric) through a two-layer perceptron."""
 

@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from engine.networks.blocks import Attention, ResidualBlock, TimeEmbedding, norm
+from engine.networks.blocks import Attention, PlainUp, ResidualBlock, TimeEmbedding, norm
 from engine.networks.haar import GatedDown, GatedUp, from_bands, to_bands
 
 
@@ -15,12 +15,13 @@ class WaveletUNet(nn.Module):
     which the first level works, at no loss of information. stem=False works at full resolution (small pictures).
     channels: pictures' channels; cond_channels: of the conditioning picture (0: none); classes: number of labels
     (0: none; label `classes` means "none"); widths: channels per level; depth: residual blocks per level on the way
-    down (one more on the way up); attention: number of lowest levels with self-attention.
+    down (one more on the way up); attention: number of lowest levels with self-attention. gated: False averages and
+    repeats pixels between the levels in place of the wavelet gates, at the same cost.
     """
 
     def __init__(self, channels: int = 3, cond_channels: int = 0, classes: int = 0,
                  widths: tuple[int, ...] = (64, 128, 192), depth: int = 2, attention: int = 1,
-                 norm_kind: str = "group", stem: bool = True, embedding: int = 256):
+                 norm_kind: str = "group", stem: bool = True, embedding: int = 256, gated: bool = True):
         super().__init__()
         self.classes, self.cond_channels, self.stem = classes, cond_channels, stem
         self.multiple = (2 if stem else 1) * 2 ** (len(widths) - 1)
@@ -43,8 +44,8 @@ class WaveletUNet(nn.Module):
             self.up_attention.append(Attention(width, norm_kind) if attend else nn.Identity())
             previous = width
             if level + 1 < len(widths):
-                self.shrink.append(GatedDown(width))
-                self.grow.append(GatedUp(widths[level + 1], width))
+                self.shrink.append(GatedDown(width) if gated else nn.AvgPool2d(2))
+                self.grow.append((GatedUp if gated else PlainUp)(widths[level + 1], width))
         self.middle = block(widths[-1], widths[-1])
         self.leave_norm = norm(norm_kind, widths[0])
         self.leave = nn.Conv2d(widths[0], bands * channels, 3, padding=1)

@@ -2,7 +2,7 @@
 
 # Importing a module enters its row in the catalogue; the order of these imports is the order of the menus.
 # isort: off
-from engine.steering import ddrm, ddnm, diffpir, pigdm, dps, replacement, repaint, red_diff, afdps  # noqa: F401
+from engine.steering import ddrm, ddnm, diffpir, pigdm, dps, replacement, repaint, red_diff, afdps, tiramisu  # noqa: F401
 # isort: on
 from engine.steering.operators import AveragePool, Chain, Identity, Inpaint, Measurement, Operator, compose
 from engine.steering.registry import SteeringRow, catalogue, names, row, steer

@@ -24,8 +24,8 @@ class SteeringRow:
     calls(steps, **options): denoiser calls of a run; options left out have their defaults. cost: the same in words.
     needs: what it asks of the operator, one of `NEEDS`, which the operator must have among its `offers`.
     noisy: whether it accounts for noise in the measurement. backprop: whether it differentiates the network.
-    takes: keyword argument that a run must supply beside the options, something learned for the model ("circuit"), or
-    "". Other fields mean what they mean for solvers.
+    learned: keyword argument that a run must supply beside the options, learned for the model ("circuit"), or "".
+    Other fields mean what they mean for solvers.
     """
 
     name: str
@@ -42,7 +42,7 @@ class SteeringRow:
     backprop: bool = False
     spacings: tuple[str, ...] = ()
     tags: frozenset[str] = field(default_factory=frozenset)
-    takes: str = ""
+    learned: str = ""
 
 
 _ROWS: dict[str, SteeringRow] = {}
@@ -51,14 +51,14 @@ _ROWS: dict[str, SteeringRow] = {}
 def steering(name: str, *, title: str, hint: str, paper: str, cost: str = "1 network call per step",
              steps: tuple[int, int, int] = (20, 50, 250), calls: Callable[..., int] | None = None,
              options: tuple[Option, ...] = (), needs: str = "pinv", noisy: bool = False, backprop: bool = False,
-             spacings: tuple[str, ...] = (), tags: tuple[str, ...] = (), takes: str = ""):
+             spacings: tuple[str, ...] = (), tags: tuple[str, ...] = (), learned: str = ""):
     """Enter a generator function `f(denoise, x, times, schedule, *, y, operator, noise, rng, **options)`."""
 
     def enter(function):
         assert name not in _ROWS, f"steering sampler {name} is entered twice"
         assert needs in NEEDS, f"no measurement offers {needs}"
         _ROWS[name] = SteeringRow(name, title, hint, paper, cost, steps, calls or _one_call_per_step, function, options,
-                                  needs, noisy, backprop, spacings, frozenset(tags), takes)
+                                  needs, noisy, backprop, spacings, frozenset(tags), learned)
         return function
 
     return enter
@@ -70,17 +70,17 @@ def catalogue() -> tuple[SteeringRow, ...]:
 
 
 def self_sufficient() -> tuple[SteeringRow, ...]:
-    """The samplers that run with every prior: those that take nothing that was learned for it."""
-    return tuple(entry for entry in _ROWS.values() if not entry.takes)
+    """The samplers that run with every prior: those for which nothing must be learned first."""
+    return tuple(entry for entry in _ROWS.values() if not entry.learned)
 
 
 def names(measurement: Measurement | type[Measurement], held: Collection[str] | None = None) -> tuple[str, ...]:
     """Names of the samplers that can serve a measurement, or a class of them.
 
-    held: what was learned for the prior, of all that rows take; None for everything.
+    held: what was learned for the prior, of what rows need; None for everything.
     """
     return tuple(entry.name for entry in _ROWS.values() if entry.needs in measurement.offers
-                 and (not entry.takes or held is None or entry.takes in held))
+                 and (not entry.learned or held is None or entry.learned in held))
 
 
 def row(name: str) -> SteeringRow:
@@ -97,12 +97,13 @@ def steer(name: str, denoise: Callable[..., Tensor], x: Tensor, times: Tensor, s
 
     denoise, x, times, schedule, rng: as in `engine.solvers.solve`. y: the measurement, its first axis broadcasts over
     the samples. noise: its standard deviation, in the units of y (pictures in [-1, 1] double a figure quoted for
-    [0, 1]). options: the row's, and what it `takes` by that name. Yields one Step per denoiser call.
+    [0, 1]). options: the row's, and what must be `learned`. Yields one Step per denoiser call.
     Raises InputError for an unknown method or option, a value out of its range, noise or an operator that the method
-    cannot take, what the row takes and is not given, and a measurement that is not finite or not of the size that the operator gives.
+    cannot take, what must be learned and is not given, and a measurement that is not finite or not of the size that the
+    operator gives.
     """
     entry = row(name)
-    check_all(entry.title, entry.options, {k: v for k, v in options.items() if k != entry.takes})
+    check_all(entry.title, entry.options, {k: v for k, v in options.items() if k != entry.learned})
     if not (math.isfinite(noise) and noise >= 0):
         raise InputError(f"The measurement noise is {noise!r}.", "It must be 0 or a positive number.", field="noise")
     if noise > 0 and not entry.noisy:
@@ -110,8 +111,8 @@ def steer(name: str, denoise: Callable[..., Tensor], x: Tensor, times: Tensor, s
                          fix="Set the noise to 0 or choose another method.", field="noise")
     require(entry.needs, entry.title, operator, noise)
     _check_measurement(x, y, operator)
-    if entry.takes and options.get(entry.takes) is None:
-        raise InputError(f"{entry.title} needs a {entry.takes} of this model.", "None was found beside its weights.",
+    if entry.learned and options.get(entry.learned) is None:
+        raise InputError(f"{entry.title} needs a {entry.learned} of this model.", "None was found beside its weights.",
                          "Choose another method, or make one with `python -m engine prepare`.", field="method")
     return entry.function(denoise, x, times, schedule, y=y, operator=operator, noise=float(noise), rng=rng, **options)
 

@@ -1,12 +1,16 @@
 """A generative model as the prior of a steering sampler: guided, limited, differentiable where one asks for it."""
 
 from collections.abc import Iterator
+from functools import lru_cache
+from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from engine import grids, guidance, samplers, steering
+from engine import circuits, grids, guidance, samplers, steering
 from engine.adjoint import differentiable
+from engine.circuits import Circuit
+from engine.models import shelf
 from engine.models.model import Model
 from engine.recipe import Recipe
 from engine.rng import Rng
@@ -36,7 +40,35 @@ def steered(model: Model, recipe: Recipe, label: int | None, y: Tensor, measurem
     times = grids.make(recipe.spacing, schedule, recipe.steps)
     start = rng.normal(3, side, side) * schedule(schedule.start)[1]
     yield from steering.steer(recipe.solver, denoiser(model, recipe, label), start, times, schedule, y=y,
-                              operator=measurement, noise=noise, rng=rng, **samplers.options(recipe))
+                              operator=measurement, noise=noise, rng=rng, **samplers.options(recipe),
+                              **learned(model, recipe.solver))
+
+
+def held(model: Model) -> frozenset[str]:
+    """What was learned for a model beside its weights, of all that steering samplers need (`SteeringRow.learned`)."""
+    return frozenset({"circuit"} if _circuit_file(model) else ())
+
+
+def learned(model: Model, sampler: str) -> dict[str, Circuit]:
+    """The keyword arguments that a steering sampler needs beside its options, as far as they are there.
+
+    Raises InputError for a damaged file, and one that was learned from other data than the model.
+    """
+    path = _circuit_file(model)
+    if steering.row(sampler).learned != "circuit" or path is None:
+        return {}
+    return {"circuit": _circuit(path, path.stat().st_mtime_ns, circuits.data_digest(model.card))}
+
+
+def _circuit_file(model: Model) -> Path | None:
+    """Only shipped models have one: a person's own model says nothing of its data."""
+    path = shelf.ROOT / model.name / circuits.FILE if model.name in shelf.names() else None
+    return path if path is not None and path.is_file() else None
+
+
+@lru_cache(maxsize=4)
+def _circuit(path: Path, changed_ns: int, data_sha256: str) -> Circuit:
+    return circuits.read(path, data_sha256)
 
 
 def denoiser(model: Model, recipe: Recipe, label: int | None = None):

@@ -10,6 +10,7 @@ _HOMES = {"restoration": "engine.tasks.restoration.training", "inpainting": "eng
           "flowers": "engine.training.flowers", "flowers_flow": "engine.training.flowers",
           "flowers_x4": "engine.tasks.inpainting.training", "ediffsr": "engine.tasks.superres.training",
           "ediffsr_regression": "engine.tasks.superres.training",
+          **dict.fromkeys(("flowers_slim", "flowers_slim_plain", "flowers_slim_nofreq"), "engine.training.slim"),
           **dict.fromkeys(("segmentation_nuclei", "segmentation_nuclei_unet", "segmentation_vessels",
                            "segmentation_vessels_unet", "segmentation_demo", "segmentation_demo_unet"),
                           "engine.tasks.segmentation.training")}
@@ -35,5 +36,9 @@ def train(task: str, data: str, minutes: float, resume: bool = False, folder: st
         raise InputError(f"The budget is {minutes:g} minutes.", "It must be more than 0 and at most 100000.",
                          field="minutes")
     spec = importlib.import_module(_HOMES[task]).specs(Path(data))[task]()
-    target = Path(folder) if folder else Path.home() / ".cache" / "diffuscope" / "training" / task
-    return fit(spec, minutes, target, resume)
+    return fit(spec, minutes, Path(folder) if folder else home(task), resume)
+
+
+def home(task: str) -> Path:
+    """Where a trained model goes by default: weights, card, checkpoint."""
+    return Path.home() / ".cache" / "diffuscope" / "training" / task

@@ -76,7 +76,7 @@ def fit(spec: Spec, minutes: float, folder: Path, resume: bool = False, seed: in
             group["lr"] = spec.learning_rate * _rate(done - first, progress)
         batch = _to(spec.batch(rng, progress), device)
         with torch.autocast(device.type, precision, enabled=precision != torch.float32):
-            loss = objective.loss(network, batch, schedule, spec.prediction, generator)
+            loss = (spec.loss or objective.loss)(network, batch, schedule, spec.prediction, generator)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(network.parameters(), 1.0)

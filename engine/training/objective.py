@@ -39,13 +39,20 @@ def _mean(error: Tensor, weight: Tensor | None) -> Tensor:
 
 
 def _linear(network, batch, schedule, prediction, generator):
+    x_t, t, target = noised(batch, schedule, prediction, generator)
+    predicted = network(x_t, t, label=batch.label, cond=batch.cond)
+    return _mean((predicted.float() - target).square(), batch.weight)
+
+
+def noised(batch: Batch, schedule, prediction: str, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
+    """x_t (B, C, H, W) at random times t (B,), and what a network of that prediction should answer, all where x0 is."""
+    place = batch.x0.device
     t = _times(len(batch.x0), schedule.t_min, schedule.t_max, generator)
     (alpha, sigma), rates = schedule(t), schedule.rates(t)
-    on_x, on_x0 = _columns(*coefficients(alpha, sigma, "x0", prediction, rates))
-    alpha, sigma = _columns(alpha, sigma)
-    x_t = alpha * batch.x0 + sigma * torch.randn(batch.x0.shape, generator=generator)
-    predicted = network(x_t, t, label=batch.label, cond=batch.cond)
-    return _mean((predicted.float() - (on_x * x_t + on_x0 * batch.x0)).square(), batch.weight)
+    on_x, on_x0 = (v.to(place) for v in _columns(*coefficients(alpha, sigma, "x0", prediction, rates)))
+    alpha, sigma = (v.to(place) for v in _columns(alpha, sigma))
+    x_t = alpha * batch.x0 + sigma * torch.randn(batch.x0.shape, generator=generator).to(place)
+    return x_t, t.to(place), on_x * x_t + on_x0 * batch.x0
 
 
 def _resnoise(network, batch, schedule, generator):

@@ -30,6 +30,7 @@ class Spec:
     validate(denoise): held-out numbers; sheet(denoise): a picture (H, W, 3) uint8 of held-out examples.
     The card's architecture is (kind, options); schedule is (name, options) of `engine.schedules.by_name`.
     start_from: name of a model whose matching weights are the starting point, "" for random weights.
+    loss: the objective, in place of the one that belongs to the prediction (`engine.training.objective.loss`).
     """
 
     name: str
@@ -52,3 +53,4 @@ class Spec:
     start_from: str = ""
     note: str = ""
     buffers: Mapping[str, Tensor] = field(default_factory=dict)
+    loss: Callable[..., Tensor] | None = None

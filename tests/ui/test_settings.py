@@ -123,7 +123,7 @@ def test_a_steered_method_starts_with_its_usual_steps_and_the_way_back_with_the_
     start = settings.defaults(task)
     values = settings.adapted(task, start | {"task.method": "steered"})
     usual = row(values["solver"])
-    assert "ddrm" == usual.name and values["steps"] == usual.steps[1] and settings.recipe(task, values)
+    assert usual.name == "ddrm" and values["steps"] == usual.steps[1] and settings.recipe(task, values)
     particles = settings.adapted(task, values | {"solver": "afdps"}, chosen=True)
     assert particles["samples"] == task.samples_range[1]
     back = settings.adapted(task, values | {"task.method": "trained"})

@@ -25,15 +25,20 @@ def chart(elem_id: str, label: str, start: PlotData | None = None) -> gr.Plot:
 
 
 def figure(traces: Sequence[Trace], x: str, y: str, *, log: str = "", height: int = 420,
-           **layout: Any) -> PlotData:
-    """The traces over axes with these titles. log: "x", "y", "xy" or "" for logarithmic axes, with few round ticks."""
+           reach: tuple[float, float] | None = None, **layout: Any) -> PlotData:
+    """The traces over axes with these titles. log: "x", "y", "xy" or "" for logarithmic axes, with few round ticks.
+
+    reach: lowest and highest value of the vertical axis, which then stays as it is when the page changes the traces.
+    """
     plain = {"zeroline": False, "linecolor": "#8a96a0", "ticks": "outside", "tickcolor": "#8a96a0"}
     whole = {"xaxis": plain | _axis(x, "x" in log, [value for trace in traces for value in trace["x"]]),
-             "yaxis": plain | _axis(y, "y" in log, [value for trace in traces for value in trace["y"]]),
+             "yaxis": plain | _axis(y, "y" in log, reach or [value for trace in traces for value in trace["y"]]),
              "height": height, "paper_bgcolor": "rgba(0,0,0,0)", "plot_bgcolor": "rgba(0,0,0,0)",
              "margin": {"l": 72, "r": 14, "t": 14, "b": 54}, "font": {"size": 13, "family": "system-ui, sans-serif"},
              "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0}, "showlegend": True,
              "uirevision": "keep", "dragmode": False, **layout}
+    if reach:
+        whole["yaxis"]["range"] = [math.log10(value) if "y" in log else value for value in reach]
     return PlotData(type="plotly", plot=json.dumps({"data": list(traces), "layout": whole, "config": _CONFIG}))
 
 

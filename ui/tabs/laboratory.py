@@ -7,20 +7,22 @@ import gradio as gr
 from ui.laboratory import drawers
 from ui.laboratory.compare import CompareView
 from ui.laboratory.curves import CurvesView
+from ui.laboratory.inverse import InverseView
 from ui.laboratory.play import PlayView
+from ui.laboratory.spectrum import SpectrumView
 from ui.laboratory.steer import SteerView
 from ui.laboratory.theory import TheoryView
 
 NAME, TITLE = "laboratory", "Laboratory"
 _VIEWS = {"Compare": CompareView, "Error curves": CurvesView, "Playground": PlayView, "Steer": SteerView,
-          "Theory": TheoryView}
+          "Inverse problems": InverseView, "Theory": TheoryView, "Spectrum": SpectrumView}
 
 
 @dataclass(frozen=True)
 class Laboratory:
     """The views with settings of their own."""
 
-    views: tuple[CompareView | CurvesView | PlayView | SteerView | TheoryView, ...]
+    views: tuple[CompareView | CurvesView | PlayView | SteerView | InverseView | TheoryView | SpectrumView, ...]
 
     def restore(self, demo: gr.Blocks) -> None:
         """Bring back the settings that the browser kept, when the page loads."""

@@ -49,8 +49,8 @@ def measure(inpaint: Inpaint, sets: Mapping[str, Sequence[np.ndarray]]) -> list[
 
     psnr_db, ssim: on the hole. spectral_error: on the square around it. boundary_jump: see `metrics`. seconds: median,
     for all samples. Methods: smooth fill (what our model starts from), biharmonic, Telea, and of ours one sample, the
-    one estimate of diversity 0, and the mean of eight samples (of the usual diversity). The hole in picture i is drawn with
-    seed i, and so are our samples. Nobody sees the pixels under the hole.
+    one estimate of diversity 0, and the mean of eight samples (of the usual diversity). The hole in picture i is drawn
+    with seed i, and so are our samples. Nobody sees the pixels under the hole.
     """
     from engine.tasks.inpainting import masks
     from engine.tasks.inpainting.baselines import BASELINES

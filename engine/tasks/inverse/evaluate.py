@@ -10,8 +10,8 @@ from torch import Tensor
 
 from engine import steering
 from engine.models.model import Model
-from engine.recipe import Recipe
 from engine.tasks.inverse import baselines, judging, solving
+from engine.tasks.inverse.methods import equal_steps, own_steps, recipe, serving, step_seconds, yardstick
 from engine.tasks.inverse.solving import Case
 from engine.tasks.measuring import Averages, pictures_in
 
@@ -19,10 +19,7 @@ PROBLEMS = ("box", "small4", "blur")
 SAMPLES = 8
 MOST = 50
 EQUAL, OWN = "equal time", "own steps"
-_YARDSTICK, _YARDSTICK_STEPS = "ddnm", 50
-_PROBE_STEPS = 6
-_OWN_STEPS = 100
-"""A method's own number of steps is its usual one, but no more than this."""
+_YARDSTICK_STEPS = 50
 
 
 def evaluate(data: str | Path, limit: int | None = None) -> list[dict[str, Any]]:
@@ -35,19 +32,13 @@ def evaluate(data: str | Path, limit: int | None = None) -> list[dict[str, Any]]
 
 def pictures_of(data: str | Path, side: int, limit: int | None = None) -> list[Tensor]:
     """Central squares (1, 3, side, side) of up to 50 held-out flowers: the folder flowers under `data`, or `data`."""
-    import cv2
-
     from engine.io.pictures import Picture
     from engine.training.flowers import SOURCE
-    from engine.training.pictures import centre
 
     folder = Path(data).resolve()
     folder = folder / SOURCE if (folder / SOURCE).is_dir() else folder
-    found = []
-    for picture in pictures_in(folder, MOST if limit is None else min(MOST, limit), (SOURCE,)):
-        square = centre(picture, min(picture.shape[:2]))
-        found.append(Picture(cv2.resize(square, (side, side), interpolation=cv2.INTER_AREA)).tensor())
-    return found
+    found = pictures_in(folder, MOST if limit is None else min(MOST, limit), (SOURCE,))
+    return [solving.square(Picture(pixels), side) for pixels in found]
 
 
 def measure(model: Model, pictures: Sequence[Tensor], problems: Sequence[str] = PROBLEMS,
@@ -64,7 +55,7 @@ def measure(model: Model, pictures: Sequence[Tensor], problems: Sequence[str] = 
         for name, method in baselines.fitting(problem).items():
             for case in cases:
                 averages.add((problem, name, ""), _classical(case, method) | {"steps": 0.0})
-        able = [r.name for r in steering.catalogue() if _serves(r, cases[0])]
+        able = serving(cases[0])
         for budget, name, steps in _plan(model, cases[0], able if methods is None else methods, samples):
             for seed, case in enumerate(cases):
                 figures = _ours(model, case, name, steps, samples, seed)
@@ -74,37 +65,22 @@ def measure(model: Model, pictures: Sequence[Tensor], problems: Sequence[str] = 
 
 def _plan(model: Model, case: Case, names: Sequence[str], samples: int) -> list[tuple[str, str, int]]:
     """(budget, method, steps) of all runs on one problem."""
-    _seconds(model, case, _YARDSTICK, _PROBE_STEPS, samples)  # loads what is slow the first time
-    allowed = _seconds(model, case, _YARDSTICK, _YARDSTICK_STEPS, samples)
+    first = yardstick(case)
+    step_seconds(case, model, first, samples)  # loads what is slow the first time
+    allowed = _YARDSTICK_STEPS * step_seconds(case, model, first, samples, steps=_YARDSTICK_STEPS)
     runs = []
     for name in names:
-        fewest, usual, _ = steering.row(name).steps
-        each = _seconds(model, case, name, _PROBE_STEPS, samples) / _PROBE_STEPS
-        runs.append((EQUAL, name, max(4, min(round(allowed / each), 1000))))
-        runs.append((OWN, name, max(fewest, min(usual, _OWN_STEPS))))
+        runs.append((EQUAL, name, equal_steps(allowed, step_seconds(case, model, name, samples))))
+        runs.append((OWN, name, own_steps(name)))
     return runs
 
 
-def _serves(row: steering.SteeringRow, case: Case) -> bool:
-    return row.needs in case.measurement.offers and (row.noisy or case.noise == 0)
-
-
-def _seconds(model: Model, case: Case, name: str, steps: int, samples: int) -> float:
-    start = time.perf_counter()
-    _ours(model, case, name, steps, samples, 0)
-    return time.perf_counter() - start
-
-
 def _ours(model: Model, case: Case, name: str, steps: int, samples: int, seed: int) -> dict[str, float]:
-    spacing = next(iter(steering.row(name).spacings), "uniform")
-    recipe = Recipe(task="inverse", solver=name, steps=steps, spacing=spacing, samples=samples, seed=seed)
     start = time.perf_counter()
     with torch.no_grad():
-        *_, step = solving.solve(case, model, recipe)
+        *_, step = solving.solve(case, model, recipe(name, steps, samples, seed))
     seconds = time.perf_counter() - start
-    weights = getattr(step, "log_weights", None)
-    return judging.figures(step.x, case.truth, case.y, case.measurement, case.noise,
-                           None if weights is None else weights.softmax(0)) | {"seconds": seconds}
+    return judging.of(step, case) | {"seconds": seconds}
 
 
 def _classical(case: Case, method: baselines.Baseline) -> dict[str, float]:

@@ -7,9 +7,22 @@ import torch
 from torch import Tensor
 
 from engine import metrics
+from engine.steering import particles
 from engine.steering.operators import Measurement
+from engine.steering.particles import ParticleStep
+from engine.step import Step
+from engine.tasks.inverse.solving import Case
 
 INTERVAL = 0.9
+_SPANNING = round(2 / (1 - INTERVAL)) - 1
+"""So many equal samples have their outermost ones at the ends of the interval."""
+
+
+def of(step: Step, case: Case) -> dict[str, float]:
+    """`figures` of a run on a case after its last step; particles count by their weights."""
+    log_weights = step.log_weights if isinstance(step, ParticleStep) else None
+    weights = None if log_weights is None else log_weights.softmax(0)
+    return figures(step.x, case.truth, case.y, case.measurement, case.noise, weights)
 
 
 def figures(samples: Tensor, truth: Tensor | None, y: Tensor, measurement: Measurement, noise: float,
@@ -21,21 +34,19 @@ def figures(samples: Tensor, truth: Tensor | None, y: Tensor, measurement: Measu
     that sample; coverage: see `coverage`, for three samples and more. spread: mean standard deviation.
     """
     samples = samples.float().clamp(-1, 1)
-    share = torch.full((len(samples),), 1 / len(samples)) if weights is None else weights.float()
-    mean = torch.einsum("n,nchw->chw", share, samples)[None]
-    best = int(share.argmax())
-    found = {"consistency": consistency(samples[best:best + 1], y, measurement, noise)}
+    log_weights = torch.zeros(len(samples), dtype=torch.float64) if weights is None else weights.double().log()
+    one, mean = particles.best(samples, log_weights)[None], particles.mean(samples, log_weights)[None]
+    found = {"consistency": consistency(one, y, measurement, noise)}
     if len(samples) > 1:
-        variance = torch.einsum("n,nchw->chw", share, (samples - mean).square()) / max(1 - float(share @ share), 1e-9)
-        found["spread"] = float(variance.sqrt().mean())
+        found["spread"] = float(particles.spread(samples, log_weights).mean())
     if truth is None:
         return found
-    one, average, known = (_pixels(value) for value in (samples[best:best + 1], mean, truth.clamp(-1, 1)))
-    found |= {"psnr_db": metrics.psnr(one, known), "psnr_mean_db": metrics.psnr(average, known),
-              "ssim": metrics.ssim(one, known), "ssim_mean": metrics.ssim(average, known),
+    one, mean, known = (_pixels(value) for value in (one, mean, truth.clamp(-1, 1)))
+    found |= {"psnr_db": metrics.psnr(one, known), "psnr_mean_db": metrics.psnr(mean, known),
+              "ssim": metrics.ssim(one, known), "ssim_mean": metrics.ssim(mean, known),
               "spectral_error": metrics.spectral_error(one, known)}
     if len(samples) > 2:
-        found["coverage"] = coverage(samples, truth, share)
+        found["coverage"] = coverage(samples, truth, weights)
     return found
 
 
@@ -49,22 +60,29 @@ def consistency(x: Tensor, y: Tensor, measurement: Measurement, noise: float) ->
 def coverage(samples: Tensor, truth: Tensor, weights: Tensor | None = None) -> float:
     """Share of the pixels whose truth lies in the central 90 % interval of the samples; 0.9 is honest.
 
-    samples: (N, *), N > 2; truth (1, *). Of few equal samples the interval is that of Student's t around their mean,
-    which is honest for any number of normal samples; particles use their weighted mean and spread and effective number.
+    samples: (N, *), N > 2; truth (1, *). weights: as in `figures`. Where enough samples count to span the interval, it
+    lies between their weighted quantiles (`particles.interval`), whatever their law. Of fewer it is that of Student's t
+    around their weighted mean with their effective number, which is honest for normal samples however few.
     """
-    from scipy.stats import t as student
-
-    share = torch.full((len(samples),), 1 / len(samples), dtype=torch.float64) if weights is None else weights.double()
-    share = share / share.sum()
-    effective = 1 / float(share @ share)
+    count = len(samples)
+    log_weights = torch.zeros(count, dtype=torch.float64) if weights is None else weights.double().log()
+    effective = particles.effective_size(log_weights)
     if effective <= 1 + 1e-6:
         return float("nan")
-    values = samples.double().flatten(1)
-    mean = share @ values
-    variance = share @ (values - mean).square() / (1 - 1 / effective)
+    values, known = samples.double().flatten(1), truth.double().flatten(1)[0]
+    if effective >= _SPANNING:
+        low, high = particles.interval(values, log_weights, INTERVAL)
+    else:
+        low, high = _normal_interval(values, log_weights, effective)
+    return float(((low <= known) & (known <= high)).double().mean())
+
+
+def _normal_interval(values: Tensor, log_weights: Tensor, effective: float) -> tuple[Tensor, Tensor]:
+    from scipy.stats import t as student
+
     reach = student.ppf((1 + INTERVAL) / 2, max(effective - 1, 1e-3)) * math.sqrt(1 + 1 / effective)
-    inside = (truth.double().flatten(1)[0] - mean).abs() <= reach * variance.sqrt()
-    return float(inside.double().mean())
+    mean, spread = particles.mean(values, log_weights), particles.spread(values, log_weights)
+    return mean - reach * spread, mean + reach * spread
 
 
 def _pixels(x: Tensor) -> np.ndarray:

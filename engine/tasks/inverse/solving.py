@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from engine.errors import InputError
+from engine.io.pictures import Picture
 from engine.models.model import Model
 from engine.recipe import Recipe
 from engine.rng import Rng
@@ -14,6 +15,7 @@ from engine.steering.operators import Measurement
 from engine.step import Step
 from engine.tasks import priors
 from engine.tasks.inverse import measurements
+from engine.training.pictures import centre
 
 _NOISE_STREAM = 2**33
 """Far from the streams of the samples, which begin at 0."""
@@ -27,6 +29,14 @@ class Case:
     y: Tensor
     noise: float
     truth: Tensor
+
+
+def square(picture: Picture, side: int) -> Tensor:
+    """The picture's central square, made small: (1, 3, side, side) in [-1, 1]."""
+    import cv2
+
+    inner = centre(picture.pixels, min(picture.size))
+    return Picture(cv2.resize(inner, (side, side), interpolation=cv2.INTER_AREA)).tensor()
 
 
 def measured(truth: Tensor, kind: str, seed: int, noise: float | None = None) -> Case:

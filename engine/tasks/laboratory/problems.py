@@ -21,6 +21,8 @@ from engine.tasks.laboratory.resources import resources
 
 __all__ = ["SCHEDULES", "Known", "Learned", "Problem", "fitting", "load", "names", "resources"]
 
+_FROM_NOISE = frozenset({"eps", "v", "x0", "score", "velocity"})
+"""Predictions that need nothing but the noisy state; the others are of models that start from a picture."""
 SCHEDULES = ("vp_linear", "cosine", "edm", "flow")
 """Noise schedules that any problem can be run on; the same log-SNR is the same problem."""
 
@@ -184,7 +186,8 @@ def fitting(name: str) -> tuple[exact.Mixture, ...]:
 
 def _generates(card: Card) -> bool:
     """Whether the model needs no picture to start from."""
-    return not card.architecture.options.get("cond_channels") and card.architecture.kind in networks.kinds()
+    return card.prediction in _FROM_NOISE and card.architecture.kind in networks.kinds() and not (
+        card.architecture.options.get("cond_channels"))
 
 
 def _learned(card: Card) -> Learned:

@@ -14,12 +14,13 @@ from torch import Tensor
 from engine import models, steering
 from engine.io.pictures import Picture, to_pixels
 from engine.recipe import Recipe
+from engine.steering import particles
+from engine.steering.particles import ParticleStep
 from engine.step import Step
 from engine.tasks import pictures, priors
-from engine.tasks.base import Result, Setting
+from engine.tasks.base import Array, Result, Setting
 from engine.tasks.inverse import judging, measurements, solving
 from engine.training.flowers import CLASSES
-from engine.training.pictures import centre
 
 PRIOR, ANY = "flowers", "any"
 SETTINGS = (
@@ -33,6 +34,7 @@ SETTINGS = (
 )
 SAMPLERS = tuple(row.name for row in steering.catalogue())
 _SHOWN_PX = 256
+_GREY_LEVELS = 255
 
 
 def samplers(options: Mapping[str, Any]) -> tuple[str, ...]:
@@ -50,26 +52,33 @@ def run(given: Picture, recipe: Recipe) -> Iterator[Step | Result]:
     options = {setting.name: setting.default for setting in SETTINGS} | dict(recipe.options)
     model = models.load(recipe.model if recipe.model not in ("", "restoration") else PRIOR)
     side = model.card.resolution_px
-    case = solving.measured(_square(given, side), options["measurement"], recipe.seed, float(options["noise"]))
+    case = solving.measured(solving.square(given, side), options["measurement"], recipe.seed, float(options["noise"]))
     told = options["flower"] if model.card.classes else ANY
     step = None
     for step in solving.solve(case, model, recipe, None if told == ANY else CLASSES.index(told)):
         yield replace(step, x=_enlarged(step.x), x0=_enlarged(step.x0))
-    weights = getattr(step, "log_weights", None)
-    share = None if weights is None else weights.softmax(0)
     seen = measurements.shown(case.measurement, case.y)
-    found = pictures.arrays(to_pixels(_enlarged(step.x)), input=to_pixels(_enlarged(seen))[0],
-                            reference=to_pixels(_enlarged(case.truth))[0])
-    notes = (*given.notes, f"The central square was worked on at {side} px and is shown enlarged.")
-    yield Result(found, _named(judging.figures(step.x, case.truth, case.y, case.measurement, case.noise, share)),
-                 pictures.completed(recipe, model, (side, side)), notes)
+    others = {"input": to_pixels(_enlarged(seen))[0], "reference": to_pixels(_enlarged(case.truth))[0]}
+    found, told = _weighted(step, others) if isinstance(step, ParticleStep) else (
+        pictures.arrays(to_pixels(_enlarged(step.x)), **others), ())
+    notes = (*given.notes, f"The central square was worked on at {side} px and is shown enlarged.", *told)
+    yield Result(found, _named(judging.of(step, case)), pictures.completed(recipe, model, (side, side)), notes)
 
 
-def _square(given: Picture, side: int) -> Tensor:
-    import cv2
-
-    square = centre(given.pixels, min(given.size))
-    return Picture(cv2.resize(square, (side, side), interpolation=cv2.INTER_AREA)).tensor()
+def _weighted(step: ParticleStep, others: Mapping[str, np.ndarray]) -> tuple[dict[str, Array], tuple[str, ...]]:
+    """The arrays of an ensemble, the particles that count most first, and what people must know of their weights."""
+    order = step.log_weights.argsort(descending=True, stable=True)
+    x, log_weights = _enlarged(step.x[order].clamp(-1, 1)), step.log_weights[order]
+    found = pictures.arrays(to_pixels(x), **others)
+    if len(x) == 1:
+        return found, ()
+    found["mean"] = replace(found["mean"], values=to_pixels(particles.mean(x, log_weights)[None])[0])
+    spread = particles.spread(x, log_weights).mean(0) * _GREY_LEVELS / 2
+    found["spread"] = replace(found["spread"], values=spread.float().cpu().numpy())
+    shares = ", ".join(f"{share:.0%}" for share in log_weights.softmax(0).tolist())
+    told = (f"The particles are in the order of their weights: {shares}. Mean and spread are weighted.",
+            particles.note(log_weights, particles.effective_size(log_weights)))
+    return found, tuple(line for line in told if line)
 
 
 def _enlarged(x: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ from engine.rng import Rng
 from engine.step import Step
 from engine.tasks import base, pictures
 from engine.tasks.base import Example, InputSpec, Result, Setting
-from engine.tasks.restoration import examples, steered
+from engine.tasks.restoration import examples, guided, steered
 from engine.tasks.restoration.degradations import DEGRADATIONS, NAMES, degrade
 
 MODEL = "restoration"
@@ -119,14 +119,16 @@ class Restoration:
 
         model = models.load(recipe.model or MODEL)
         schedule = model.schedule
-        degraded = bad.tensor().expand(recipe.samples, -1, -1, -1)
+        whole = bad.tensor()
+        worked_on = guided.small(whole) if kind in guided.KINDS else whole
+        degraded = worked_on.expand(recipe.samples, -1, -1, -1)
         none = torch.tensor([len(NAMES)])
         told = torch.tensor([NAMES.index(kind)]) if known else none
-        guided = guidance.classifier_free(tiles.tiled(model.denoiser), {"label": told}, {"label": none},
+        told_apart = guidance.classifier_free(tiles.tiled(model.denoiser), {"label": told}, {"label": none},
                                           recipe.guidance if known else 1.0)
 
         def denoise(x, t):
-            return guided(x, t, cond=degraded)
+            return told_apart(x, t, cond=degraded)
 
         rng = Rng(recipe.seed, recipe.samples)
         start = rng.normal_like(degraded) * schedule(schedule.start)[1] * float(options["diversity"])
@@ -134,9 +136,12 @@ class Restoration:
         for step in pictures.solve(recipe, guidance.clipped(denoise), start, schedule, rng):
             yield replace(step, x=step.x + denoisers.residual_shift(degraded, step.t, schedule))
         others = {"input": bad.pixels} | ({"reference": given.pixels} if played else {})
-        found = pictures.arrays(to_pixels(step.x), **others)
+        found = pictures.arrays(to_pixels(guided.carried(worked_on, step.x, whole)), **others)
         measured = pictures.scores(found, given.pixels, bad.pixels) if played else {}
         notes = given.notes
+        if worked_on.shape != whole.shape:
+            notes = (*notes, f"Haze lies over the whole picture: it was judged at {worked_on.shape[-1]} x "
+                             f"{worked_on.shape[-2]} px, and the change of colours was carried to the full size.")
         if recipe.samples > 1 and options["diversity"] == 0:
             notes = (*notes, "With diversity 0 all samples are equal. Raise it to see what else fits.")
         yield Result(found, measured, pictures.completed(recipe, model, given.size), notes)

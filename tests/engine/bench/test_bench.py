@@ -16,7 +16,7 @@ def tables():
 
 
 def test_every_measurement_gives_tables_that_can_be_printed_and_stored(tables):
-    assert set(tables) == {"overhead", "run", "sharing", "accuracy", "solvers"}
+    assert set(tables) == {"overhead", "run", "sharing", "accuracy", "solvers", "slim"}
     for found in tables.values():
         for title, rows in found:
             assert title and rows and all(row.keys() == rows[0].keys() for row in rows)
@@ -31,7 +31,7 @@ def test_timed_tables_name_the_machine(tables):
 
 
 def test_an_unknown_measurement_is_refused():
-    with pytest.raises(InputError, match="overhead, run, sharing, accuracy, solvers"):
+    with pytest.raises(InputError, match="overhead, run, sharing, accuracy, solvers, slim"):
         bench.run("speed")
 
 

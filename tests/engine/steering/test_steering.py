@@ -10,6 +10,7 @@ from engine.denoisers import counted
 from engine.errors import InputError
 from engine.rng import Rng
 from engine.steering import AveragePool, Identity, Inpaint, catalogue, moves, row, steer
+from engine.steering.registry import self_sufficient
 from tests.oracles import Gaussian, normal
 
 # Four thousand chains leave 0.005 of sampling error in a mean and 0.002 in a variance; the rest allows another grid.
@@ -99,7 +100,7 @@ def run(name, schedule, y, operator, steps=8, seed=0, samples=2, noise=0.0, **op
 
 
 # Soft methods weigh the measurement against the prior and never reach it exactly.
-EXACT = [entry.name for entry in catalogue() if "soft" not in entry.tags]
+EXACT = [entry.name for entry in self_sufficient() if "soft" not in entry.tags]
 
 
 @pytest.mark.parametrize("schedule", SCHEDULES)
@@ -121,7 +122,7 @@ def test_without_noise_the_result_explains_the_measurement(name, operator, sched
 
 
 @pytest.mark.parametrize("noise", [0.0, 0.1])
-@pytest.mark.parametrize("name", [r.name for r in catalogue() if "particles" not in r.tags])
+@pytest.mark.parametrize("name", [r.name for r in self_sufficient() if "particles" not in r.tags])
 def test_the_same_seed_gives_the_same_bits_alone_and_in_a_batch(name, noise):
     y, operator = normal(1, 3, 8, 8).float(), Inpaint(torch.eye(8).bool())
     first, again, other, alone = (run(name, SCHEDULES["cosine"], y, operator, noise=noise, seed=seed, samples=samples)

@@ -114,6 +114,12 @@ def test_samplers_that_a_measurement_does_not_serve_are_not_offered():
         check(task, task.defaults.replace(solver="ddrm", options=options))
 
 
+def test_haze_is_judged_small_and_comes_back_at_full_size():
+    steps, result = _run("restoration", {"picture": _picture(240, 400)}, steps=2, options={"degradation": "haze"})
+    assert steps[-1].x.shape == (1, 3, 96, 160) and result.arrays["samples"].values.shape == (1, 240, 400, 3)
+    assert any("carried to the full size" in note for note in result.notes)
+
+
 def test_big_pictures_go_through_tiles():
     steps, result = _run("restoration", {"picture": _picture(400, 500)}, steps=1, options={"play": False})
     assert result.arrays["samples"].values.shape == (1, 400, 500, 3) and steps[-1].nfe == 1

@@ -1,0 +1,1 @@
+"""Inverse problems compared: one measurement, several methods side by side."""
