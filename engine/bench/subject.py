@@ -47,7 +47,7 @@ class Subject:
 
 
 def choose(quick: bool) -> Subject:
-    """The first shipped model for pictures of any size, else the wavelet U-Net with random weights, as fast as one.
+    """The first shipped U-Net for pictures of any size, else the wavelet U-Net with random weights, as fast as one.
 
     quick: with pictures so small that everything is fast and no time means anything.
     """
@@ -59,7 +59,7 @@ def _choose() -> Subject:
     for name in models.names():
         model = models.load(name)
         options = model.card.architecture.options
-        if model.card.architecture.kind in networks.kinds() and "size" not in options:
+        if model.card.architecture.kind in ("residual_unet", "wavelet_unet"):
             return Subject(f"model {name}", model.network, model.schedule, model.card.prediction,
                            model.card.resolution_px, options.get("classes", 0), options.get("cond_channels", 0))
     with torch.random.fork_rng():

@@ -18,6 +18,7 @@ from engine.io import read_recipe
 from engine.models import Card
 from engine.recipe import Recipe
 from engine.step import Step
+from engine.tasks import names
 from engine.tasks.base import Array, InputSpec, Result, Setting
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -198,7 +199,7 @@ def test_the_module_runs_as_a_program(tmp_path):
 
     done = call("evaluate", "alchemy", "--data", str(tmp_path))
     assert done.returncode == 2
-    assert done.stderr.splitlines() == ["There is no task named 'alchemy'.", "Choose one of inpainting, restoration."]
+    assert done.stderr.splitlines() == ["There is no task named 'alchemy'.", f"Choose one of {', '.join(names())}."]
     assert all(word in call("--help").stdout for word in ("run", "evaluate", "train", "bench", "models"))
 
 

@@ -13,7 +13,8 @@ def test_the_page_of_all_real_tasks_can_be_built():
 
     assert isinstance(app.demo, gr.Blocks)
     labels = [block.label for block in app.demo.blocks.values() if isinstance(block, gr.Tab)]
-    views = ["Compare", "Error curves", "Playground", "Steer", "Theory", "Solvers"]
+    views = ["Compare", "Error curves", "Playground", "Steer", "Inverse problems", "Theory", "Spectrum",
+             "Solvers"]
     assert labels == [*(tasks.load(name).title for name in tasks.names()), "Laboratory", *views, "Models"]
     assert labels[:2] == ["Inpainting", "Restoration"]
 
@@ -32,9 +33,9 @@ def test_all_computing_events_share_one_queue_and_helpers_are_private():
     from engine import tasks
 
     computing = [fn for fn in app.demo.fns.values() if fn.concurrency_id == "compute"]
-    # A Run button and an endpoint for each task; a Run button for five views of the laboratory, two of
+    # A Run button and an endpoint for each task; a Run button for seven views of the laboratory, four of
     # which fill themselves when they are opened, and an endpoint.
-    assert len(computing) == 2 * len(tasks.names()) + 5 + 2 + 1
+    assert len(computing) == 2 * len(tasks.names()) + 7 + 4 + 1
     public = {fn.api_name for fn in app.demo.fns.values() if fn.api_visibility == "public"}
     assert public == {"compare", *tasks.names()}
 
