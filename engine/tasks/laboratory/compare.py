@@ -15,13 +15,12 @@ from engine import solvers
 from engine.errors import InputError
 from engine.recipe import Recipe, libraries
 from engine.rng import Rng
-from engine.runtime import device
 from engine.runtime.execution import Failed, Stopped, Waiting, Working
 from engine.solvers.plan import Plan
 from engine.step import Step
 from engine.tasks.laboratory import axes, problems, runs, sheet
 from engine.tasks.laboratory.axes import AXES, Value
-from engine.tasks.laboratory.work import executed
+from engine.tasks.laboratory.work import executed, reason_of
 
 __all__ = ["AXES", "MOST_AXES", "MOST_CELLS", "Axis", "Cell", "Comparison", "Cost", "contact_sheet", "from_json",
            "from_values", "plan", "run", "to_json"]
@@ -184,7 +183,7 @@ def _cells(comparison: Comparison) -> Iterator[Step | Cell]:
         try:
             yield (yield from _computed(comparison, index, settings))
         except Exception as error:
-            reason = _reason(error)
+            reason = reason_of(error)
             if not reason:
                 raise
             yield Cell(index, settings, None, None, None, 0, time.perf_counter() - began, reason)
@@ -204,16 +203,6 @@ def _computed(comparison: Comparison, index: tuple[int, ...],
     seconds = time.perf_counter() - began
     error = problem.distance(step.x, reference) if rng.asked == 1 else None
     return Cell(index, settings, problem.show(step.x), error, problem.quality(step.x, reference), step.nfe, seconds)
-
-
-def _reason(error: Exception) -> str:
-    """What to tell of an error that ends one cell only; "" for a bug."""
-    if isinstance(error, InputError):
-        return str(error)
-    if device.out_of_memory(error):
-        device.drop_caches()
-        return "The memory ran out. Please choose fewer samples."
-    return ""
 
 
 def contact_sheet(comparison: Comparison, cells: Sequence[Cell]) -> np.ndarray:

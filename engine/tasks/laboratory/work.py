@@ -6,7 +6,9 @@ from contextlib import closing
 from dataclasses import replace
 from typing import Any, TypeVar
 
+from engine.errors import InputError
 from engine.recipe import Recipe
+from engine.runtime import device
 from engine.runtime.execution import Failed, Finished, Stopped, Waiting, Working, execute
 from engine.step import Step
 
@@ -27,6 +29,16 @@ def executed(job: Iterator[Step | Item], steps: int, recipe: Recipe) -> Iterator
                 yield found.popleft()
             if not isinstance(event, Finished):
                 yield event
+
+
+def reason_of(error: Exception) -> str:
+    """What to tell of an error that ends one run of a job only; "" for a bug."""
+    if isinstance(error, InputError):
+        return str(error)
+    if device.out_of_memory(error):
+        device.drop_caches()
+        return "The memory ran out. Please choose fewer samples."
+    return ""
 
 
 class _Job:

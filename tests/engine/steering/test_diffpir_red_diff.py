@@ -6,7 +6,7 @@ import math
 import pytest
 import torch
 
-from engine import grids, schedules
+from engine import grids
 from engine.denoisers import counted
 from engine.errors import InputError
 from engine.rng import Rng
@@ -21,62 +21,19 @@ from engine.steering.operators import (
     Identity,
     Inpaint,
     Measurement,
-    Operator,
     PhaseRetrieval,
     compose,
 )
 from engine.steering.red_diff import WEIGHT, gradient, pull
+from tests.engine.steering.cases import DISCRETE, MEAN, PRIOR, SCHEDULES, VARIANCE, Bulk, chains, respaced
 from tests.engine.steering.operators.cases import EXACT, LINEAR, SHAPE, dense
 from tests.oracles import Gaussian, normal
 
-# Four thousand chains leave 0.005 of sampling error in a mean and 0.002 in a variance; the rest allows another grid.
-MEAN, VARIANCE = 0.03, 0.02
-CHAINS = 4000
-PRIOR = Gaussian(torch.tensor([0.3, -0.2], dtype=torch.float64),
-                 torch.tensor([[0.25, 0.2], [0.2, 0.25]], dtype=torch.float64))
-DISCRETE = schedules.vp_discrete()
-SCHEDULES = {"vp_linear": schedules.vp_linear(), "cosine": schedules.cosine(), "edm": schedules.edm(),
-             "flow": schedules.flow(), "residual": schedules.residual()}
 NAMES = ["diffpir", "red_diff"]
 # The paper's f of u = sigma / alpha.
 WEIGHTS = {"linear": lambda u: u, "sqrt": math.sqrt, "square": lambda u: u * u, "log": math.log1p,
            "clip": lambda u: min(u, 1.0), "two_thirds": lambda u: u ** (2 / 3), "constant": lambda u: 1.0}
 
-
-class First(Operator):
-    """The first of two numbers is seen, so that the measurement has one number, as in the table."""
-
-    coisometry = True
-
-    def H(self, x):
-        return x[:, :1]
-
-    def adjoint(self, y):
-        return torch.cat([y, torch.zeros_like(y)], 1)
-
-    pinv = adjoint
-
-
-class Bulk:
-    """Noise for thousands of chains at once; `Rng` keeps one stream per sample, which these tests do not need."""
-
-    def __init__(self, seed=0):
-        self.generator = torch.Generator().manual_seed(seed)
-
-    def normal_like(self, x):
-        return torch.randn(x.shape, generator=self.generator, dtype=x.dtype)
-
-
-def respaced(steps):
-    """Every (1000 / steps)-th level of the discrete schedule, then 0."""
-    return torch.cat([torch.arange(steps - 1, -1, -1) * (1000 // steps) + 1, torch.zeros(1)]).double() / 1000
-
-
-def chains(name, steps, **options):
-    y = torch.tensor([[0.9]], dtype=torch.float64)
-    run = steer(name, PRIOR.denoiser(DISCRETE), normal(CHAINS, 2), respaced(steps), DISCRETE, y=y, operator=First(),
-                noise=0.05, rng=Bulk(), **options)
-    return list(run)[-1].x
 
 
 @pytest.mark.parametrize(("prior", "fresh", "mean", "variance", "covariance"), [

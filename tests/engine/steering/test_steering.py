@@ -5,38 +5,16 @@ import itertools
 import pytest
 import torch
 
-from engine import grids, schedules
+from engine import grids
 from engine.denoisers import counted
 from engine.errors import InputError
 from engine.rng import Rng
 from engine.steering import AveragePool, Identity, Inpaint, catalogue, moves, row, steer
 from engine.steering.registry import self_sufficient
+from tests.engine.steering.cases import CHAINS, DISCRETE, MEAN, PRIOR, SCHEDULES, VARIANCE, Bulk, respaced
 from tests.oracles import Gaussian, normal
 
-# Four thousand chains leave 0.005 of sampling error in a mean and 0.002 in a variance; the rest allows another grid.
-MEAN, VARIANCE = 0.03, 0.02
-CHAINS = 4000
-PRIOR = Gaussian(torch.tensor([0.3, -0.2], dtype=torch.float64),
-                 torch.tensor([[0.25, 0.2], [0.2, 0.25]], dtype=torch.float64))
 FIRST_SEEN = Inpaint(torch.tensor([1.0, 0.0]))
-DISCRETE = schedules.vp_discrete()
-SCHEDULES = {"vp_linear": schedules.vp_linear(), "cosine": schedules.cosine(), "edm": schedules.edm(),
-             "flow": schedules.flow(), "residual": schedules.residual()}
-
-
-class Bulk:
-    """Noise for thousands of chains at once; `Rng` keeps one stream per sample, which these tests do not need."""
-
-    def __init__(self, seed=0):
-        self.generator = torch.Generator().manual_seed(seed)
-
-    def normal_like(self, x):
-        return torch.randn(x.shape, generator=self.generator, dtype=x.dtype)
-
-
-def respaced(steps):
-    """Every (1000 / steps)-th level of the discrete schedule, then 0."""
-    return torch.cat([torch.arange(steps - 1, -1, -1) * (1000 // steps) + 1, torch.zeros(1)]).double() / 1000
 
 
 def chains(name, steps, noise=0.0, operator=FIRST_SEEN, y=(0.9, 0.0), **options):

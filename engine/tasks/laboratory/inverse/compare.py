@@ -9,12 +9,10 @@ import torch
 from torch import Tensor
 
 from engine import grids, models, solvers
-from engine.errors import InputError
 from engine.io.pictures import to_pixels
 from engine.models.model import Model
 from engine.recipe import Recipe
 from engine.rng import Rng
-from engine.runtime import device
 from engine.steering import particles
 from engine.steering.particles import ParticleStep
 from engine.step import Step
@@ -23,7 +21,7 @@ from engine.tasks.inverse import baselines, judging, measurements, methods, solv
 from engine.tasks.inverse.solving import Case
 from engine.tasks.laboratory import runs
 from engine.tasks.laboratory.inverse.contest import CLASSICAL, DRAWING_STEPS, Contest, Entry, lineup
-from engine.tasks.laboratory.work import Event, executed
+from engine.tasks.laboratory.work import Event, executed, reason_of
 
 SPREAD_TOP = 0.7
 """Standard deviation that the map's brightest colour stands for, in all cells alike; pictures go from -1 to 1."""
@@ -89,7 +87,7 @@ def _items(contest: Contest, entries: Sequence[Entry]) -> Iterator[Step | Scene 
             else:
                 yield (yield from _steered(index, entry, case, contest, model))
         except Exception as error:
-            reason = _reason(error)
+            reason = reason_of(error)
             if not reason:
                 raise
             yield Cell(index, entry.method, entry.title, entry.steps, 0, time.perf_counter() - began, reason=reason)
@@ -170,16 +168,6 @@ def _shown(x: Tensor) -> np.ndarray:
 def _enlarged(pixels: np.ndarray) -> np.ndarray:
     factor = max(1, _SHOWN_PX // pixels.shape[0])
     return np.ascontiguousarray(pixels.repeat(factor, 0).repeat(factor, 1))
-
-
-def _reason(error: Exception) -> str:
-    """What to tell of an error that ends one method only; "" for a bug."""
-    if isinstance(error, InputError):
-        return str(error)
-    if device.out_of_memory(error):
-        device.drop_caches()
-        return "The memory ran out. Please choose fewer samples."
-    return ""
 
 
 def _recipe(contest: Contest, method: str, steps: int) -> Recipe:
