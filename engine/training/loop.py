@@ -139,7 +139,7 @@ def _rate(iterations: int, progress: float) -> float:
 
 def _to(batch: Batch, device: torch.device) -> Batch:
     moved = [None if v is None else v.to(device) for v in (batch.x0, batch.label, batch.cond, batch.weight)]
-    return Batch(*moved)
+    return Batch(*moved, {name: value.to(device) for name, value in batch.conditions.items()})
 
 
 @torch.no_grad()

@@ -30,8 +30,10 @@ def _times(count: int, low: float, high: float, generator: torch.Generator) -> T
     return low + (high - low) * strata[torch.randperm(count, generator=generator)]
 
 
-def _columns(*values: Tensor) -> tuple[Tensor, ...]:
-    return tuple(v.float()[:, None, None, None] for v in values)
+def _columns(*values: Tensor, like: Tensor | None = None) -> tuple[Tensor, ...]:
+    """Per-sample numbers (B,) as columns that multiply pictures, or whatever has as many axes as `like`."""
+    shape = (-1,) + (1,) * (3 if like is None else like.dim() - 1)
+    return tuple(v.float().reshape(shape) for v in values)
 
 
 def _mean(error: Tensor, weight: Tensor | None) -> Tensor:
@@ -40,7 +42,7 @@ def _mean(error: Tensor, weight: Tensor | None) -> Tensor:
 
 def _linear(network, batch, schedule, prediction, generator):
     x_t, t, target = noised(batch, schedule, prediction, generator)
-    predicted = network(x_t, t, label=batch.label, cond=batch.cond)
+    predicted = network(x_t, t, label=batch.label, cond=batch.cond, **batch.conditions)
     return _mean((predicted.float() - target).square(), batch.weight)
 
 
@@ -49,8 +51,8 @@ def noised(batch: Batch, schedule, prediction: str, generator: torch.Generator) 
     place = batch.x0.device
     t = _times(len(batch.x0), schedule.t_min, schedule.t_max, generator)
     (alpha, sigma), rates = schedule(t), schedule.rates(t)
-    on_x, on_x0 = (v.to(place) for v in _columns(*coefficients(alpha, sigma, "x0", prediction, rates)))
-    alpha, sigma = (v.to(place) for v in _columns(alpha, sigma))
+    on_x, on_x0 = (v.to(place) for v in _columns(*coefficients(alpha, sigma, "x0", prediction, rates), like=batch.x0))
+    alpha, sigma = (v.to(place) for v in _columns(alpha, sigma, like=batch.x0))
     x_t = alpha * batch.x0 + sigma * torch.randn(batch.x0.shape, generator=generator).to(place)
     return x_t, t.to(place), on_x * x_t + on_x0 * batch.x0
 

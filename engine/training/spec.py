@@ -13,13 +13,15 @@ from torch import Tensor
 class Batch:
     """Training pictures in [-1, 1]: x0 (B, C, H, W), label (B,) int64 or None, cond (B, Cc, H, W) or None.
 
-    weight (B, 1, H, W) or None: how much each pixel's error counts.
+    weight (B, 1, H, W) or None: how much each pixel's error counts. Point sets, motions and fields have other shapes.
+    conditions: further arguments of the network by name, first axis B.
     """
 
     x0: Tensor
     label: Tensor | None = None
     cond: Tensor | None = None
     weight: Tensor | None = None
+    conditions: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
