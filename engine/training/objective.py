@@ -2,6 +2,7 @@
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from engine.denoisers import coefficients, from_regression, reverting_shift
 from engine.networks.bases import RESIDUAL_SPREAD, residual_base
@@ -62,9 +63,9 @@ def _resnoise(network, batch, schedule, generator):
 
     Runs start at t = 1, where nothing of the clean picture is in the state, so half of the samples sit there, half of
     those without noise (diversity 0). Such a run later meets its own estimate in place of picture and noise; a quarter
-    of the samples are that case, and learn to improve the estimate. The error is counted in units of what the linear
-    base leaves over, times the share (1/10 to 1) that it has in the clean picture, so that nearly clean states do not
-    dominate.
+    of the samples are that case, half of those misjudged in light, and learn to mend the estimate. The error is counted
+    in units of what the linear base leaves over, times the share (1/10 to 1) that it has in the clean picture, so that
+    nearly clean states do not dominate.
     """
     quarter = len(batch.x0) // 4
     degraded = batch.cond[:, :3]
@@ -75,7 +76,7 @@ def _resnoise(network, batch, schedule, generator):
     y = alpha * batch.x0 + sigma * torch.randn(batch.x0.shape, generator=generator)
     y[:quarter] = 0
     own = slice(len(y) - quarter, None)
-    y[own] = alpha[own] * _first_estimate(network, batch, schedule, own)
+    y[own] = alpha[own] * _misjudged(_first_estimate(network, batch, schedule, own), generator)
     predicted = network(y + (1 - kept) * degraded, t, label=batch.label, cond=batch.cond)
     eps = (y - alpha * batch.x0) / sigma
     target = eps + sigma / 2 * (degraded - batch.x0)
@@ -95,6 +96,18 @@ def _first_estimate(network, batch, schedule, which: slice):
     kept, = _columns(schedule.retained(start))
     found = network((1 - kept) * degraded, start, label=label, cond=batch.cond[which])
     return degraded - 2 * found.float() / sigma
+
+
+def _misjudged(estimate, generator):
+    """Half of the estimates with light and colour changed smoothly over the picture, by 0.1 (root mean square).
+
+    In pictures unlike the training data first estimates go wrong in just this way, and a network that was never shown
+    it takes the error for the picture and adds to it at every step.
+    """
+    change = 0.1 * torch.randn((len(estimate), 3, 3, 3), generator=generator)
+    change *= torch.rand((len(estimate), 1, 1, 1), generator=generator) < 0.5
+    return estimate + functional.interpolate(change.to(estimate.device), estimate.shape[-2:], mode="bilinear",
+                                             align_corners=True)
 
 
 def _matching(network, batch, schedule, generator):

@@ -44,6 +44,20 @@ def crop(picture: np.ndarray, side: int, rng: Generator) -> np.ndarray:
     return square[:, ::-1] if rng.random() < 0.5 else square
 
 
+def shrunk_crop(picture: np.ndarray, side: int, rng: Generator) -> np.ndarray:
+    """A random square brought to `side` px: in half of the cases one of that size, else any larger one, shrunk.
+
+    So a network sees both the grain of a picture and whole scenes.
+    """
+    import cv2
+
+    room = min(picture.shape[:2]) / side
+    if room <= 1 or rng.random() < 0.5:
+        return crop(picture, side, rng)
+    square = crop(picture, round(side * room ** rng.random()), rng)
+    return cv2.resize(np.ascontiguousarray(square), (side, side), interpolation=cv2.INTER_AREA)
+
+
 def centre(picture: np.ndarray, side: int) -> np.ndarray:
     """The central square of `side` px."""
     height, width = picture.shape[:2]
