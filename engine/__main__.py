@@ -95,8 +95,8 @@ def _value(setting: "Setting", text: str) -> bool | int | float | str:
 
 
 def _inputs(task: "Task", texts: Sequence[str]) -> dict[str, Any]:
-    """The task's inputs, read and checked: `Picture`s, and masks as (H, W) bool of the first picture's size."""
-    from engine.io import load_picture, read_mask
+    """The task's inputs, read and checked."""
+    from engine.io import inputs
 
     names = [spec.name for spec in task.inputs]
     given, free = {}, list(names)
@@ -113,19 +113,12 @@ def _inputs(task: "Task", texts: Sequence[str]) -> dict[str, Any]:
     if missing:
         raise InputError(f"The input {missing[0]} is missing.", f"{task.title} needs " + ", ".join(names) + ".",
                          "Give it with --in.", field=missing[0])
-    inputs: dict[str, Any] = {}
-    for spec in sorted(task.inputs, key=lambda spec: spec.kind == "mask"):
-        if spec.name not in given:
-            continue
-        if spec.kind == "mask":
-            size = next(value.size for value in inputs.values() if hasattr(value, "size"))
-            mask = read_mask(given[spec.name], size, spec.name)
-            _say(mask.notes)
-            inputs[spec.name] = mask.area
-        else:
-            inputs[spec.name] = load_picture(given[spec.name], spec.name)
-            _say(inputs[spec.name].notes)
-    return inputs
+    found: dict[str, Any] = {}
+    for spec in inputs.order(task.inputs):
+        if spec.name in given:
+            found[spec.name], notes = inputs.read(spec, given[spec.name], found)
+            _say(notes)
+    return found
 
 
 def _execute(task: "Task", inputs: Mapping[str, Any], recipe: "Recipe", out: Path) -> None:

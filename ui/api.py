@@ -12,7 +12,7 @@ from gradio.context import LocalContext
 from gradio.utils import get_upload_folder, is_in_or_equal
 
 from engine.errors import InputError
-from engine.io.pictures import load_mask, load_picture
+from engine.io import inputs
 from engine.io.save import save_result
 from engine.runtime.execution import Failed, Finished
 from engine.tasks.base import Result, Setting, Task
@@ -93,19 +93,14 @@ def published(paths: Sequence[Path]) -> list[dict[str, Any]]:
 
 
 def _inputs(task: Task, given: dict[str, Any]) -> dict[str, Any]:
-    inputs: dict[str, Any] = {}
-    for entry in task.inputs:
+    found: dict[str, Any] = {}
+    for entry in inputs.order(task.inputs):
         path = _path(given[entry.name], entry.name)
-        if path is None and entry.required:
+        if path is not None:
+            found[entry.name], _ = inputs.read(entry, path, found)
+        elif entry.required:
             raise InputError(f"{entry.label} is missing.", fix="Send it as a file.", field=entry.name)
-        if path is None:
-            continue
-        if entry.kind == "picture":
-            inputs[entry.name] = load_picture(path, entry.name)
-        else:
-            size = next(iter(inputs.values())).size
-            inputs[entry.name] = load_mask(path, size, entry.name)
-    return inputs
+    return found
 
 
 def _values(task: Task, given: dict[str, Any]) -> Values:

@@ -10,7 +10,10 @@ from ui import figures
 
 
 class ResultView:
-    """The result part of a tab; hidden until there is one. Build it where it should stand."""
+    """The result part of a tab; hidden until there is one. Build it where it should stand.
+
+    components: what `show` updates.
+    """
 
     def __init__(self, name: str):
         with gr.Column(visible=False, elem_classes="result", elem_id=f"{name}-result") as self.box:
@@ -22,6 +25,7 @@ class ResultView:
             self.numbers = gr.HTML(padding=False)
             self.files = gr.File(label="Files: pictures carry their settings", file_count="multiple", interactive=False,
                                  elem_id=f"{name}-files")
+        self.components: list[Component] = [self.box, self.title, self.slider, self.gallery, self.numbers, self.files]
 
     def show(self, result: Result, files: list[str]) -> dict[Component, Any]:
         """Updates that fill the view."""

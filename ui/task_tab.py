@@ -1,6 +1,6 @@
 """Any Task as a tab: inputs, controls, Run and Stop, the live view, the result. No tab wires its own buttons."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from typing import Any
 
@@ -15,19 +15,25 @@ from engine.runtime.settings import limits
 from engine.tasks.base import Example, Task
 from ui import figures, message, runs, settings, viewer
 from ui.controls import Controls
+from ui.events import QUIET
 from ui.models_view import model_line
-from ui.picture_input import check_offer, mask_of, picked, picture_input, picture_of, shown
+from ui.picture_entry import PictureEntry
 from ui.results import ResultView
 
 COMPUTE = "compute"
 
 
 class TaskTab:
-    """The components of one task and the events between them. Build it inside a gr.Tab."""
+    """The components of one task and the events between them. Build it inside a gr.Tab.
 
-    def __init__(self, task: Task):
+    entry: builds what people give, see `ui.picture_entry.PictureEntry`; result: builds what they get, see
+    `ui.results.ResultView`.
+    """
+
+    def __init__(self, task: Task, entry: Callable[[Task], Any] = PictureEntry,
+                 result: Callable[[str], Any] = ResultView):
         self.task = task
-        self.paints = any(entry.kind == "mask" for entry in task.inputs)
+        self._make_entry, self._make_result = entry, result
         with gr.Column(elem_id=f"tab-{task.name}", elem_classes="task-tab"):
             gr.HTML(_summary(task), elem_classes="summary", padding=False)
             with gr.Row(elem_classes="bench"):
@@ -41,16 +47,12 @@ class TaskTab:
         self._connect()
 
     def _inputs(self) -> None:
-        task = self.task
-        words = " ".join(entry.help for entry in task.inputs)
-        first = _example_value(task.examples[0]) if task.examples else None
-        self.picture = picture_input(first, paint=self.paints, label=task.inputs[0].label, words=words,
-                                     elem_id=f"{task.name}-picture")
+        self.entry = self._make_entry(self.task)
         self.example_buttons: list[tuple[gr.Button, Example]] = []
-        if len(task.examples) > 1:
+        if len(self.task.examples) > 1:
             with gr.Row(elem_classes="examples"):
                 gr.HTML("<span>Examples</span>", padding=False, elem_classes="examples-label")
-                for example in task.examples:
+                for example in self.task.examples:
                     self.example_buttons.append((gr.Button(example.title, size="sm", min_width=60), example))
 
     def _stage(self) -> None:
@@ -64,17 +66,17 @@ class TaskTab:
                 self.cost = gr.HTML(_cost(task, start), elem_classes="cost", elem_id=f"{task.name}-cost", padding=False)
             self.message = message.area(f"{task.name}-message")
         self.viewer = viewer.viewer(f"{task.name}-viewer")
-        self.result = ResultView(task.name)
+        self.result = self._make_result(task.name)
 
     def _connect(self) -> None:
-        controls, quiet = self.controls, {"api_visibility": "private", "queue": False, "show_progress": "hidden"}
+        controls, quiet = self.controls, QUIET
         parts, store = controls.components, controls.store
         save = {"fn": None, "inputs": parts, "outputs": store, "js": controls.save_script, "api_visibility": "private"}
 
         everything = [*parts, controls.hint, self.cost]
-        self.picture.upload(check_offer, self.picture, self.picture, **quiet)
+        self.entry.connect(controls)
         for button, example in self.example_buttons:
-            button.click(self._example(example), parts, [self.picture, *everything], **quiet).then(**save)
+            button.click(self._example(example), parts, [*self.entry.components, *everything], **quiet).then(**save)
 
         for name, part in controls.parts.items():
             if name in {"seed", "random"}:
@@ -87,7 +89,7 @@ class TaskTab:
                 part.input(**save)
         controls.connect_seed()
 
-        started = self.run.click(self._run, [self.picture, *parts], self._outputs(), concurrency_id=COMPUTE,
+        started = self.run.click(self._run, [*self.entry.components, *parts], self._outputs(), concurrency_id=COMPUTE,
                                  concurrency_limit=limits().workers + limits().queue, trigger_mode="once",
                                  show_progress="hidden", api_visibility="private", scroll_to_output=False)
         started.failure(None, js=_tell(self.task.name, "failed"), api_visibility="private")
@@ -110,9 +112,8 @@ class TaskTab:
                   api_visibility="private")
 
     def _outputs(self) -> list[Component]:
-        view = self.result
-        return [self.viewer, self.message, self.controls.parts["seed"], self.controls.last_seed, self.cost, view.box,
-                view.title, view.slider, view.gallery, view.numbers, view.files]
+        return [self.viewer, self.message, self.controls.parts["seed"], self.controls.last_seed, self.cost,
+                *self.result.components]
 
     def _all(self, values: Mapping[str, Any], had: Mapping[str, Any] | None = None) -> dict[Component, Any]:
         return self.controls.updates(values, had) | {self.cost: _cost(self.task, values)}
@@ -134,7 +135,7 @@ class TaskTab:
     def _example(self, example: Example):
         def load(*given: Any) -> dict[Component, Any]:
             values = self.controls.values(given) | {f"task.{name}": value for name, value in example.options.items()}
-            return self._all(settings.adapted(self.task, values)) | {self.picture: _example_value(example)}
+            return self._all(settings.adapted(self.task, values)) | self.entry.filled(example.make())
 
         return load
 
@@ -168,13 +169,14 @@ class TaskTab:
         kept = controls.values(given)
         return closed | self._all(kept | values | {"random": False}) | {self.message: None}
 
-    def _run(self, box: Any, *given: Any) -> Iterator[dict[Component, Any]]:
+    def _run(self, *given: Any) -> Iterator[dict[Component, Any]]:
         run, task = runs.new_id(), self.task
-        values = self.controls.values(given)
+        count = len(self.entry.components)
+        values = self.controls.values(given[count:])
         try:
             values["seed"] = runs.new_seed() if values["random"] else _seed(values["seed"])
             recipe = settings.recipe(task, values)
-            inputs = self._read(box)
+            inputs = self.entry.read(*given[:count])
         except InputError as problem:
             yield self._refuse(run, problem)
             return
@@ -203,16 +205,6 @@ class TaskTab:
         return {self.viewer: viewer.failure(run),
                 self.message: message.error(self.task.name, problem)}
 
-    def _read(self, payload: Any) -> dict[str, Any]:
-        inputs, box = {}, picked(payload)
-        for entry in self.task.inputs:
-            if entry.kind == "picture":
-                inputs[entry.name] = picture_of(box, entry.name)
-        for entry in self.task.inputs:
-            if entry.kind == "mask" and (entry.required or box.mask):
-                inputs[entry.name] = mask_of(box, next(iter(inputs.values())).size, entry.name)
-        return inputs
-
 
 def _seed(value: Any) -> Any:
     if value is None:
@@ -223,12 +215,6 @@ def _seed(value: Any) -> Any:
 def _cost(task: Task, values: Mapping[str, Any]) -> str:
     samples = values.get("samples") or 1
     return f"<p>{settings.cost(task, values, runs.pace.seconds_per_call(task.name, samples))}</p>"
-
-
-def _example_value(example: Example) -> dict[str, Any]:
-    inputs = example.make()
-    picture = next(value for name, value in inputs.items() if name != "mask")
-    return shown(getattr(picture, "pixels", picture), inputs.get("mask"))
 
 
 def _summary(task: Task) -> str:

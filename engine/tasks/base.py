@@ -35,7 +35,7 @@ class Setting:
 
 @dataclass(frozen=True)
 class InputSpec:
-    """One thing that a person gives. kind: "picture" or "mask" (others come with later tasks)."""
+    """One thing that a person gives. kind: one that `engine.io.inputs` reads, such as "picture" or "mask"."""
 
     name: str
     label: str

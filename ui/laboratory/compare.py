@@ -22,10 +22,11 @@ from engine.tasks.laboratory.axes import AXES
 from engine.tasks.laboratory.compare import Axis, Cell, Comparison
 from ui import figures, runs
 from ui.assets import web
+from ui.events import QUIET
 from ui.laboratory import choices, plans
 from ui.laboratory.form import Form, Values
 from ui.laboratory.plans import PlanFiles
-from ui.laboratory.run_card import QUIET, RunCard, Updates
+from ui.laboratory.run_card import RunCard, Updates
 from ui.settings import duration
 from ui.viewer import words as event_words
 

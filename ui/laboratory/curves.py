@@ -13,10 +13,11 @@ from engine.solvers.plan import Plan
 from engine.tasks.laboratory import axes, curves, problems
 from engine.tasks.laboratory.curves import Curves, Point
 from ui import figures, runs
+from ui.events import QUIET
 from ui.laboratory import charts, choices, plans
 from ui.laboratory.form import Form, Values
 from ui.laboratory.plans import PlanFiles
-from ui.laboratory.run_card import QUIET, RunCard, Updates
+from ui.laboratory.run_card import RunCard, Updates
 from ui.viewer import words as event_words
 
 NAME = "curves"

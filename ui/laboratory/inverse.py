@@ -24,8 +24,9 @@ from engine.tasks.laboratory.inverse.contest import BUDGETS, CLASSICAL, EQUAL, O
 from engine.tasks.laboratory.inverse.report import FIGURES
 from ui import runs
 from ui.assets import web
+from ui.events import QUIET
 from ui.laboratory.form import Form, Values
-from ui.laboratory.run_card import QUIET, RunCard, Updates, progress
+from ui.laboratory.run_card import RunCard, Updates, progress
 from ui.picture_input import check_offer, picked, picture_input, picture_of
 from ui.settings import duration
 from ui.viewer import words as event_words

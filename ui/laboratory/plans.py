@@ -16,7 +16,7 @@ from engine.errors import InputError
 from engine.solvers.plan import TEXT_BYTES, Plan
 from engine.tasks.laboratory import problems, resources
 from ui import message
-from ui.laboratory.run_card import QUIET
+from ui.events import QUIET
 
 MOST_FILES = 20
 _WORDS = ("A plan says for every step of the solver \u201cSearched plan\u201d where it ends and how it is made. Plans "

@@ -13,10 +13,11 @@ from engine.tasks.laboratory import playground
 from engine.tasks.laboratory.work import executed
 from ui import runs
 from ui.assets import web
+from ui.events import QUIET
 from ui.laboratory import plane
 from ui.laboratory.form import Form, Values
 from ui.laboratory.plane import FRAMES, Scene
-from ui.laboratory.run_card import QUIET, RunCard, Updates
+from ui.laboratory.run_card import RunCard, Updates
 
 NAME = "play"
 _DENSITIES = {"mixture": "Mixture of three", "rings": "Rings", "letters": "Letters", "drawing": "Your own drawing"}

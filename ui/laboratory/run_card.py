@@ -19,7 +19,6 @@ from ui.task_tab import COMPUTE
 
 Updates = Mapping[Component, Any]
 Shown = tuple[Updates, str, float | None]
-QUIET = {"api_visibility": "private", "queue": False, "show_progress": "hidden"}
 
 
 class RunCard:

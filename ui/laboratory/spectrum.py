@@ -16,9 +16,10 @@ from engine.tasks.laboratory.axes import AXES
 from engine.tasks.laboratory.spectrum import MOST_STEPS, REFERENCES, Estimate, Recovery, Spectra
 from ui import runs
 from ui.assets import web
+from ui.events import QUIET
 from ui.laboratory import charts, choices
 from ui.laboratory.form import Form, Values
-from ui.laboratory.run_card import QUIET, RunCard, Updates
+from ui.laboratory.run_card import RunCard, Updates
 
 NAME = "spectrum"
 _FIXED = ("solver", "steps", "label", "guidance", "seed")

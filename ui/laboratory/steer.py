@@ -21,9 +21,10 @@ from engine.step import Step
 from engine.tasks.laboratory import problems
 from engine.tasks.laboratory.work import executed
 from ui import runs, viewer
+from ui.events import QUIET
 from ui.laboratory import charts
 from ui.laboratory.form import Form, Values
-from ui.laboratory.run_card import QUIET, RunCard, Updates
+from ui.laboratory.run_card import RunCard, Updates
 from ui.settings import duration
 
 NAME = "steer"

@@ -13,9 +13,10 @@ from engine.tasks.laboratory import bounds, problems
 from engine.tasks.laboratory.bounds import Found
 from engine.tasks.laboratory.work import executed
 from ui import figures, runs
+from ui.events import QUIET
 from ui.laboratory import charts
 from ui.laboratory.form import Form, Values
-from ui.laboratory.run_card import QUIET, RunCard, Updates
+from ui.laboratory.run_card import RunCard, Updates
 
 NAME, _LINE = "theory", "line"
 _SCHEDULES = {"vp_linear": "VP linear", "cosine": "Cosine"}

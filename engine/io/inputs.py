@@ -1,0 +1,46 @@
+"""What people give a task: from a file, or what stands for one, to the checked value, by the kind of the input."""
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from engine.io.pictures import load_picture, read_mask
+
+if TYPE_CHECKING:
+    from engine.tasks.base import InputSpec
+
+Reader = Callable[[Any, str, Mapping[str, Any]], tuple[Any, tuple[str, ...]]]
+
+
+def read(spec: "InputSpec", source: Any, others: Mapping[str, Any]) -> tuple[Any, tuple[str, ...]]:
+    """The value of one input and what there is to say about it.
+
+    source: a path, the bytes of a file, or what the kind takes beside (a mask may be a box "x0,y0,x1,y1"). others: the
+    inputs that were read before, in `order`. Raises InputError.
+    """
+    return _READERS[spec.kind](source, spec.name, others)
+
+
+def order(specs: "tuple[InputSpec, ...]") -> "list[InputSpec]":
+    """The inputs in the order in which they can be read: masks need the size of their picture."""
+    return sorted(specs, key=lambda spec: spec.kind == "mask")
+
+
+def _picture(source: Any, field: str, others: Mapping[str, Any]) -> tuple[Any, tuple[str, ...]]:
+    picture = load_picture(source, field)
+    return picture, picture.notes
+
+
+def _mask(source: Any, field: str, others: Mapping[str, Any]) -> tuple[Any, tuple[str, ...]]:
+    size = next(value.size for value in others.values() if hasattr(value, "size"))
+    mask = read_mask(source, size, field)
+    return mask.area, mask.notes
+
+
+def _scan(source: Any, field: str, others: Mapping[str, Any]) -> tuple[Any, tuple[str, ...]]:
+    from engine.io.medical.reader import load_scan
+
+    scan = load_scan(source, field)
+    return scan, scan.notes
+
+
+_READERS: dict[str, Reader] = {"picture": _picture, "mask": _mask, "scan": _scan}
