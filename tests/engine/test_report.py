@@ -132,7 +132,7 @@ def test_bench_tables_fold_when_long_and_are_judged(measured):
 
 def test_a_step_above_diffusers_misses_the_goal():
     rows = [{"title": "t", "rows": [{**BENCH[0]["rows"][2], "diffusers ms": 0.1}]}]
-    assert "Met in 0 of 1 cases; missed in heun" in "\n".join(report._bench(rows))
+    assert "Met in 0 of 1 cases; missed in heun" in "\n".join(report.bench.bench(rows))
 
 
 def test_writing_is_idempotent_and_touches_only_the_section(measured, tmp_path):
