@@ -1,8 +1,10 @@
 """What people give a task: from a file, or what stands for one, to the checked value, by the kind of the input."""
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from engine.io.files import read_bytes
 from engine.io.pictures import load_picture, read_mask
 
 if TYPE_CHECKING:
@@ -18,6 +20,39 @@ def read(spec: "InputSpec", source: Any, others: Mapping[str, Any]) -> tuple[Any
     inputs that were read before, in `order`. Raises InputError.
     """
     return _READERS[spec.kind](source, spec.name, others)
+
+
+def order(specs: "tuple[InputSpec, ...]") -> "list[InputSpec]":
+    """The inputs in the order in which they can be read: masks need the size of their picture."""
+    return sorted(specs, key=lambda spec: spec.kind == "mask")
+
+
+def _picture(source: Any, field: str, others: Mapping[str, Any]) -> tuple[Any, tuple[str, ...]]:
+    picture = load_picture(source, field)
+    return picture, picture.notes
+
+
+def _mask(source: Any, field: str, others: Mapping[str, Any]) -> tuple[Any, tuple[str, ...]]:
+    size = next(value.size for value in others.values() if hasattr(value, "size"))
+    mask = read_mask(source, size, field)
+    return mask.area, mask.notes
+
+
+def _scan(source: Any, field: str, others: Mapping[str, Any]) -> tuple[Any, tuple[str, ...]]:
+    """Source: a file, a folder whose files are one series, or the bytes of one or several files."""
+    from engine.io.medical import read as read_scan
+    from engine.io.medical.scan import VOLUME_BYTES
+
+    if isinstance(source, (str, Path)) and Path(source).is_dir():
+        paths = sorted(path for path in Path(source).iterdir() if path.is_file())
+        source = [read_bytes(path, VOLUME_BYTES, field) for path in paths]
+    elif isinstance(source, (str, Path)):
+        source = read_bytes(source, VOLUME_BYTES, field)
+    scan = read_scan(source, field)
+    return scan, scan.notes
+
+
+_READERS[spec.kind](source, spec.name, others)
 
 
 def order(specs: "tuple[InputSpec, ...]") -> "list[InputSpec]":

@@ -65,11 +65,12 @@ class Averages:
     def rows(self, **same: float | str) -> list[dict[str, Any]]:
         """A dict per key: the names, the mean of each figure, the number of pictures, and what is the same in all.
 
-        Of "seconds" it is the median, because the first call of a method also imports and loads.
+        Of "seconds" it is the median, because the first call of a method also imports and loads. A picture that does
+        not have a figure gives NaN, which is left out.
         """
         found = []
         for key, figures in self._figures.items():
-            means = {name: round(float((np.median if name == "seconds" else np.mean)([f[name] for f in figures])), 4)
+            means = {name: round(float((np.median if name == "seconds" else np.nanmean)([f[name] for f in figures])), 4)
                      for name in figures[0]}
             found.append(dict(zip(self._names, key)) | means | {"pictures": len(figures)} | same)
         return found

@@ -97,6 +97,12 @@ def to_tensor(shown: Sequence[np.ndarray]) -> Tensor:
     return torch.from_numpy(np.stack(shown)).permute(0, 3, 1, 2).float() * 2 - 1
 
 
+def padded(picture: np.ndarray) -> Tensor:
+    """A picture (H, W, 3) in [0, 1] as (1, 3, h, w) in [-1, 1], its edges repeated up to multiples of `MULTIPLE`."""
+    height, width = picture.shape[:2]
+    return to_tensor([np.pad(picture, ((0, -height % MULTIPLE), (0, -width % MULTIPLE), (0, 0)), "edge")])
+
+
 def _signed(masks: np.ndarray) -> Tensor:
     return torch.from_numpy(masks).float() * 2 - 1
 
@@ -104,9 +110,7 @@ def _signed(masks: np.ndarray) -> Tensor:
 def chances(case: Case, denoise, samples: int, steps: int) -> np.ndarray:
     """Soft masks (samples, H, W) of one case, by tiles where it is large."""
     height, width = case.picture.shape[:2]
-    sides = (0, -height % MULTIPLE), (0, -width % MULTIPLE), (0, 0)
-    cond = to_tensor([np.pad(case.picture, sides, "edge")])
-    drawn = draw(tiled(denoise, TILE_PX, OVERLAP_PX), cond, samples, steps)
+    drawn = draw(tiled(denoise, TILE_PX, OVERLAP_PX), padded(case.picture), samples, steps)
     return drawn[:, 0, :height, :width].numpy()
 
 
