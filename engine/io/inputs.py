@@ -52,30 +52,4 @@ def _scan(source: Any, field: str, others: Mapping[str, Any]) -> tuple[Any, tupl
     return scan, scan.notes
 
 
-_READERS[spec.kind](source, spec.name, others)
-
-
-def order(specs: "tuple[InputSpec, ...]") -> "list[InputSpec]":
-    """The inputs in the order in which they can be read: masks need the size of their picture."""
-    return sorted(specs, key=lambda spec: spec.kind == "mask")
-
-
-def _picture(source: Any, field: str, others: Mapping[str, Any]) -> tuple[Any, tuple[str, ...]]:
-    picture = load_picture(source, field)
-    return picture, picture.notes
-
-
-def _mask(source: Any, field: str, others: Mapping[str, Any]) -> tuple[Any, tuple[str, ...]]:
-    size = next(value.size for value in others.values() if hasattr(value, "size"))
-    mask = read_mask(source, size, field)
-    return mask.area, mask.notes
-
-
-def _scan(source: Any, field: str, others: Mapping[str, Any]) -> tuple[Any, tuple[str, ...]]:
-    from engine.io.medical.reader import load_scan
-
-    scan = load_scan(source, field)
-    return scan, scan.notes
-
-
 _READERS: dict[str, Reader] = {"picture": _picture, "mask": _mask, "scan": _scan}

@@ -4,7 +4,6 @@ import cv2
 import numpy as np
 from numpy.random import Generator
 
-
 _BLUE = np.array([0.55, 0.7, 1.0])
 _PURPLE = np.array([0.85, 1.25, 0.35])
 """Absorbance of the stain in red, green and blue."""
