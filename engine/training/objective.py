@@ -2,7 +2,6 @@
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from engine.denoisers import coefficients, from_regression, reverting_shift
 from engine.networks.bases import RESIDUAL_SPREAD, residual_base
@@ -62,10 +61,11 @@ def _resnoise(network, batch, schedule, generator):
     """Resfusion (Shi et al., NeurIPS 2024), continuous limit: resnoise = eps + (sigma / 2) (degraded - clean).
 
     Runs start at t = 1, where nothing of the clean picture is in the state, so half of the samples sit there, half of
-    those without noise (diversity 0). Such a run later meets its own estimate in place of picture and noise; a quarter
-    of the samples are that case, half of those misjudged in light, and learn to mend the estimate. The error is counted
-    in units of what the linear base leaves over, times the share (1/10 to 1) that it has in the clean picture, so that
-    nearly clean states do not dominate.
+    those without noise (diversity 0). Such a run later meets its own estimate in place of picture and noise, from which
+    nothing more can be learned: in a quarter of the samples it is to keep it (without them, pictures unlike the
+    training data were overdone a little more at every step). The error is counted in units of what the linear base
+    leaves over, times the share (1/10 to 1) that it has in the clean picture, so that nearly clean states do not
+    dominate.
     """
     quarter = len(batch.x0) // 4
     degraded = batch.cond[:, :3]
@@ -73,13 +73,14 @@ def _resnoise(network, batch, schedule, generator):
     t[:2 * quarter] = 1.0
     alpha, sigma = _columns(*schedule(t))
     kept, = _columns(schedule.retained(t))
-    y = alpha * batch.x0 + sigma * torch.randn(batch.x0.shape, generator=generator)
-    y[:quarter] = 0
-    own = slice(len(y) - quarter, None)
-    y[own] = alpha[own] * _misjudged(_first_estimate(network, batch, schedule, own), generator)
+    own = slice(len(t) - quarter, None)
+    clean = torch.cat((batch.x0[:own.start], _first_estimate(network, batch, schedule, own)))
+    eps = torch.randn(clean.shape, generator=generator)
+    eps[own] = 0
+    y = alpha * clean + sigma * eps
+    y[:quarter], eps[:quarter] = 0, 0
     predicted = network(y + (1 - kept) * degraded, t, label=batch.label, cond=batch.cond)
-    eps = (y - alpha * batch.x0) / sigma
-    target = eps + sigma / 2 * (degraded - batch.x0)
+    target = eps + sigma / 2 * (degraded - clean)
     _, left = residual_base(eps, alpha, sigma, RESIDUAL_SPREAD)
     in_picture = (sigma * left / (alpha + sigma.square() / 2) / RESIDUAL_SPREAD).square()
     share = in_picture.clamp(0.1, 1.0)
@@ -96,18 +97,6 @@ def _first_estimate(network, batch, schedule, which: slice):
     kept, = _columns(schedule.retained(start))
     found = network((1 - kept) * degraded, start, label=label, cond=batch.cond[which])
     return degraded - 2 * found.float() / sigma
-
-
-def _misjudged(estimate, generator):
-    """Half of the estimates with light and colour changed smoothly over the picture, by 0.1 (root mean square).
-
-    In pictures unlike the training data first estimates go wrong in just this way, and a network that was never shown
-    it takes the error for the picture and adds to it at every step.
-    """
-    change = 0.1 * torch.randn((len(estimate), 3, 3, 3), generator=generator)
-    change *= torch.rand((len(estimate), 1, 1, 1), generator=generator) < 0.5
-    return estimate + functional.interpolate(change.to(estimate.device), estimate.shape[-2:], mode="bilinear",
-                                             align_corners=True)
 
 
 def _matching(network, batch, schedule, generator):
