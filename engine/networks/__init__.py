@@ -3,13 +3,14 @@
 from torch import nn
 
 from engine.networks.bases import GaussianUNet, ResidualUNet
+from engine.networks.contrast import ContrastUNet
 from engine.networks.eanet import EANet
 from engine.networks.medseg import MaskUNet, MedSeg
 from engine.networks.wavelet_unet import WaveletUNet
 
 _KINDS: dict[str, type[nn.Module]] = {"wavelet_unet": WaveletUNet, "residual_unet": ResidualUNet,
                                      "gaussian_unet": GaussianUNet, "eanet": EANet,
-                                     "medseg": MedSeg, "mask_unet": MaskUNet}
+                                     "medseg": MedSeg, "mask_unet": MaskUNet, "contrast_unet": ContrastUNet}
 
 
 def build(kind: str, **options) -> nn.Module:

@@ -13,7 +13,8 @@ _HOMES = {"restoration": "engine.tasks.restoration.training", "inpainting": "eng
           **dict.fromkeys(("flowers_slim", "flowers_slim_plain", "flowers_slim_nofreq"), "engine.training.slim"),
           **dict.fromkeys(("segmentation_nuclei", "segmentation_nuclei_unet", "segmentation_vessels",
                            "segmentation_vessels_unet", "segmentation_demo", "segmentation_demo_unet"),
-                          "engine.tasks.segmentation.training")}
+                          "engine.tasks.segmentation.training"),
+          **dict.fromkeys(("contrast_sub", "contrast_pc"), "engine.tasks.contrast.training")}
 
 
 def names() -> tuple[str, ...]:
