@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None,
                   help="Diffuscope's engine: diffusion models at work.")
 
-TaskName = Annotated[str, typer.Argument(metavar="TASK", help="inpainting, restoration or superres")]
+TaskName = Annotated[str, typer.Argument(metavar="TASK", help="Name of a task; an unknown one lists them all.")]
 Data = Annotated[Path, typer.Option("--data", metavar="DIR", help="Folder of pictures.")]
 JsonFile = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Also write the rows as JSON.")]
 

@@ -26,7 +26,9 @@ NAME = "Diffuscope"
 SENTENCE = "Use diffusion models on real pictures, and see every step of how they work."
 REQUEST_BYTES = 4_000_000
 """Largest request that is no upload: settings and a painted mask."""
-STYLES = ("page.css", "picture.css", "viewer.css", "laboratory.css")
+STYLES = ("page.css", "picture.css", "viewer.css", "laboratory.css", "mask.css")
+MODE_OF = {"contrast": "segmentation"}
+"""Tasks that have no tab of their own, but are a mode in that of another task."""
 CACHE_S = (600, 3600)
 """Files of the page are looked through every ten minutes and deleted after an hour."""
 
@@ -42,9 +44,9 @@ def build(shown: Sequence[Task] | None = None) -> gr.Blocks:
         gr.HTML(f"<h1>{NAME}</h1><p>{SENTENCE}</p>", elem_classes="masthead", padding=False)
         with gr.Tabs(elem_classes="pages"):
             tabs = []
-            for task in entries:
+            for task, *further in _shared(entries):
                 with gr.Tab(task.title, id=task.name):
-                    tabs.append(import_module(f"ui.tabs.{task.name}").build(task))
+                    tabs.append(import_module(f"ui.tabs.{task.name}").build(task, *further))
             with gr.Tab(laboratory_tab.TITLE, id="laboratory"):
                 laboratory = laboratory_tab.build()
             with gr.Tab(models_tab.TITLE, id="models"):
@@ -52,17 +54,24 @@ def build(shown: Sequence[Task] | None = None) -> gr.Blocks:
         laboratory.restore(demo)
         for tab in tabs:
             tab.restore(demo)
-        for function in (*(endpoint(tab.task) for tab in tabs), compare):
+        for function in (*map(endpoint, entries), compare):
             gr.api(function, api_name=function.__name__, concurrency_id=COMPUTE,
                    concurrency_limit=limits().workers + limits().queue)
     # The engine has its own first-come-first-served places and tells each run its place, so waiting happens there.
     return demo.queue(default_concurrency_limit=limits().workers, max_size=limits().queue)
 
 
+def _shared(entries: Sequence[Task]) -> list[list[Task]]:
+    """The tasks by tab: one that is another mode of a task that is shown stands behind it."""
+    names = {task.name for task in entries}
+    leads = [task for task in entries if MODE_OF.get(task.name) not in names]
+    return [[lead, *(task for task in entries if MODE_OF.get(task.name) == lead.name)] for lead in leads]
+
+
 def serving() -> dict[str, Any]:
     """Arguments of `launch` that every way of serving the page shares."""
     return {"theme": theme(), "css": "\n".join(map(web, STYLES)),
-            "js": web("page.js"), "show_error": False, "max_file_size": limits().image_bytes, "strict_cors": True,
+            "js": web("page.js"), "show_error": False, "max_file_size": limits().scan_bytes, "strict_cors": True,
             "allowed_paths": [], "footer_links": ["api"], "run_history": False, "ssr_mode": False, "share": False,
             "favicon_path": str(WEB / "icon.svg"), "state_session_capacity": 1000,
             "app_kwargs": {"middleware": [Middleware(BodyLimit, json_bytes=REQUEST_BYTES,

@@ -39,8 +39,8 @@ _COLOUR = (224, 96, 63)
 class Picked:
     """What the box holds when an event starts. Paths are files that the server itself has checked or been sent.
 
-    picture: the picture's file. mask: PNG with alpha, "" for none. offered, kind: a file to check, "picture" or "mask".
-    value: all that was sent.
+    picture: the picture's file. mask: PNG with alpha, "" for none. offered, kind: a file to check, "picture" or "mask";
+    of several files the first, all of them in `files`. value: all that was sent.
     """
 
     picture: str | None = None
@@ -48,23 +48,40 @@ class Picked:
     offered: str | None = None
     kind: str = "picture"
     value: Mapping[str, Any] | None = None
+    files: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """What files a box takes. types: of the file chooser, "" for all; words: the same for people; total_bytes: of
+    several files that may be given at once, 0 for one file only."""
+
+    types: str = "image/png,image/jpeg,image/webp,image/tiff,image/bmp"
+    words: str = "PNG, JPEG, WebP, TIFF or BMP"
+    total_bytes: int = 0
+
+
+PICTURES = Accepted()
 
 
 def picture_input(value: Any = None, *, paint: bool = False, label: str = "Picture", words: str = "",
-                  elem_id: str | None = None) -> gr.HTML:
+                  elem_id: str | None = None, accepted: Accepted = PICTURES) -> gr.HTML:
     """The box; with a mask over the picture when `paint` is true. `words` is its help. Values: `shown`, `picked`."""
     return gr.HTML(value, html_template=web("picture.html"), js_on_load=web("picture.js"), apply_default_css=False,
-                   label=label, words=words, paint=paint, limit_bytes=limits().image_bytes, elem_id=elem_id,
-                   elem_classes="picture-input", container=True, padding=True)
+                   label=label, words=words, paint=paint, limit_bytes=limits().image_bytes, accept=accepted.types,
+                   formats=accepted.words, many=accepted.total_bytes > 0, total_bytes=accepted.total_bytes,
+                   elem_id=elem_id, elem_classes="picture-input", container=True, padding=True)
 
 
 def picked(payload: Any) -> Picked:
     """What the page sent. Gradio has proven that a file entry lies in its upload folder; all else is distrusted."""
     if not isinstance(payload, Mapping):
         return Picked()
-    mask = payload.get("mask")
-    return Picked(_path(payload.get("picture")), mask if isinstance(mask, str) else "", _path(payload.get("offered")),
-                  "mask" if payload.get("kind") == "mask" else "picture", payload)
+    mask, offered = payload.get("mask"), payload.get("offered")
+    paths = [_path(file) for file in (offered if isinstance(offered, list) else [offered])]
+    files = tuple(path for path in paths if path is not None)
+    return Picked(_path(payload.get("picture")), mask if isinstance(mask, str) else "", files[0] if files else None,
+                  "mask" if payload.get("kind") == "mask" else "picture", payload, files)
 
 
 def shown(pixels: np.ndarray, mask: np.ndarray | None = None, note: str = "") -> dict[str, Any]:

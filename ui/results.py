@@ -1,5 +1,6 @@
 """What a finished run shows: before and after, all samples, numbers, notes and files."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import gradio as gr
@@ -27,8 +28,8 @@ class ResultView:
                                  elem_id=f"{name}-files")
         self.components: list[Component] = [self.box, self.title, self.slider, self.gallery, self.numbers, self.files]
 
-    def show(self, result: Result, files: list[str]) -> dict[Component, Any]:
-        """Updates that fill the view."""
+    def show(self, result: Result, files: list[str], inputs: Mapping[str, Any]) -> dict[Component, Any]:
+        """Updates that fill the view. inputs: what the task was given."""
         samples = figures.pictures(result.arrays["samples"])
         before = figures.pictures(result.arrays["input"])[0] if "input" in result.arrays else samples[0]
         what = f"first of {len(samples)} samples" if len(samples) > 1 else "result"

@@ -194,7 +194,7 @@ class TaskTab:
                 if isinstance(event, Finished):
                     yield {self.viewer: viewer.saving(run)}
                     with runs.saved(event.result) as files:
-                        yield {self.viewer: viewer.message(run, event), **self.result.show(event.result, files),
+                        yield {self.viewer: viewer.message(run, event), **self.result.show(event.result, files, inputs),
                                self.cost: _cost(self.task, settings.from_recipe(self.task, recipe))}
                 elif isinstance(event, Failed):
                     yield {self.viewer: viewer.message(run, event), self.message: message.failed(self.task.name, event)}

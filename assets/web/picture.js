@@ -1,34 +1,46 @@
 // A picture box: choose, drop or paste a picture, and where asked paint a mask over it.
-// Its value is {picture: file, mask: data URI, offered: file, kind, size: [w, h], note, error}. Every offered file goes to
-// the server first and becomes `picture` or `mask` only when it was found good; a bad one leaves all as it was.
+// Its value is {picture: file, mask: data URI, offered: file or files, kind, size: [w, h], note, error, marks}. Every
+// offered file goes to the server first and becomes `picture` or `mask` only when it was found good; a bad one leaves all
+// as it was. marks: of the picture, set on the tab, so that its style can hide what does not concern this one.
 const root = element.querySelector(".pic");
 const find = (selector) => root.querySelector(selector);
 const image = find(".pic-image"), canvas = find(".pic-mask"), ring = find(".pic-ring"), sheet = find(".pic-sheet");
 const file = find(".pic-file"), note = find(".pic-note"), error = find(".pic-error"), brush = find(".pic-size input");
 const context = canvas.getContext("2d", { willReadFrequently: true });
-const paints = props.paint === true, LARGEST = 2048, UNDO = 20, COLOUR = "#e0603f";
+const paints = props.paint === true, LARGEST = 2048, UNDO = 20, MOST = 501, COLOUR = "#e0603f";
 let tool = "paint", past = [], kind = "picture", start = null, last = null, before = null, url = null, drawn = null;
 
 root.classList.toggle("pic-plain", !paints);
 find(".pic-head strong").textContent = props.label;
 find(".pic-head span").textContent = props.words;
-find(".pic-limits").textContent = `PNG, JPEG, WebP, TIFF or BMP, up to ${Math.round(props.limit_bytes / 1e6)} MB`;
+find(".pic-limits").textContent = `${props.formats}, up to ${Math.round(props.limit_bytes / 1e6)} MB`;
+file.accept = props.accept; file.multiple = props.many === true;
+if (props.many) find(".pic-choose").textContent = "Choose files";
 
 const current = () => props.value || {};
 const send = (change) => { props.value = { ...current(), offered: null, ...change }; };
 const fail = (text) => { error.textContent = text || ""; };
 
-async function offer(chosen, what) {
-  if (!chosen) return;
+async function offer(files, what) {
+  const several = [...files].slice(0, props.many && what === "picture" ? MOST : 1);
+  if (!several.length) return;
   fail("");
-  if (chosen.size > props.limit_bytes) {
-    fail(`The file has ${(chosen.size / 1e6).toFixed(1)} MB. The limit is ${Math.round(props.limit_bytes / 1e6)} MB. Please give a smaller picture.`);
+  const largest = Math.max(...several.map((entry) => entry.size)), total = several.reduce((sum, entry) => sum + entry.size, 0);
+  const [who, size, limit] = largest > props.limit_bytes ? [several.length > 1 ? "One of the files" : "The file", largest, props.limit_bytes]
+    : ["All files together", total, props.total_bytes || Infinity];
+  if (size > limit) {
+    fail(`${who} ${who.startsWith("All") ? "have" : "has"} ${(size / 1e6).toFixed(1)} MB. The limit is ${Math.round(limit / 1e6)} MB. Please give a smaller picture.`);
     return;
   }
   root.classList.add("pic-busy");
   try {
-    const sent = await upload(chosen);
-    send({ offered: { path: sent.path, url: sent.url, meta: { _type: "gradio.FileData" } }, kind: what });
+    const sent = [];
+    for (const chosen of several) {
+      const { path, url } = await upload(chosen);
+      sent.push({ path, url, meta: { _type: "gradio.FileData" } });
+      if (several.length > 1) note.textContent = `${sent.length} of ${several.length} files sent`;
+    }
+    send({ offered: props.many ? sent : sent[0], kind: what });
     trigger("upload");
   } catch {
     root.classList.remove("pic-busy");
@@ -50,6 +62,7 @@ function show() {
   root.dataset.state = value.picture ? "full" : "empty";
   note.textContent = value.note || "";
   fail(value.error);
+  if (value.marks) Object.assign(element.closest(".task-tab")?.dataset || {}, value.marks);
   if (!value.picture) { url = null; drawn = null; return; }
   if (value.picture.url !== url) {
     url = value.picture.url;
@@ -151,17 +164,17 @@ if (paints) {
 
 find(".pic-choose").addEventListener("click", () => choose("picture"));
 find(".pic-replace").addEventListener("click", () => choose("picture"));
-file.addEventListener("change", () => offer(file.files[0], kind));
+file.addEventListener("change", () => offer(file.files, kind));
 root.addEventListener("dragover", (event) => { event.preventDefault(); root.classList.add("pic-over"); });
 root.addEventListener("dragleave", () => root.classList.remove("pic-over"));
 root.addEventListener("drop", (event) => {
   event.preventDefault();
   root.classList.remove("pic-over");
-  offer(event.dataTransfer.files[0], "picture");
+  offer(event.dataTransfer.files, "picture");
 });
 document.addEventListener("paste", (event) => {
   const chosen = [...(event.clipboardData?.files || [])].find((entry) => entry.type.startsWith("image/"));
-  if (chosen && root.offsetParent !== null) offer(chosen, "picture");
+  if (chosen && root.offsetParent !== null) offer([chosen], "picture");
 });
 watch("value", show);
 show();

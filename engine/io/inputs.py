@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.io.files import read_bytes
 from engine.io.pictures import load_picture, read_mask
+from engine.runtime.settings import limits
 
 if TYPE_CHECKING:
     from engine.tasks.base import InputSpec
@@ -41,13 +42,12 @@ def _mask(source: Any, field: str, others: Mapping[str, Any]) -> tuple[Any, tupl
 def _scan(source: Any, field: str, others: Mapping[str, Any]) -> tuple[Any, tuple[str, ...]]:
     """Source: a file, a folder whose files are one series, or the bytes of one or several files."""
     from engine.io.medical import read as read_scan
-    from engine.io.medical.scan import VOLUME_BYTES
 
     if isinstance(source, (str, Path)) and Path(source).is_dir():
         paths = sorted(path for path in Path(source).iterdir() if path.is_file())
-        source = [read_bytes(path, VOLUME_BYTES, field) for path in paths]
+        source = [read_bytes(path, limits().scan_bytes, field) for path in paths]
     elif isinstance(source, (str, Path)):
-        source = read_bytes(source, VOLUME_BYTES, field)
+        source = read_bytes(source, limits().scan_bytes, field)
     scan = read_scan(source, field)
     return scan, scan.notes
 

@@ -24,8 +24,12 @@ class Limits:
     """Largest picture, height x width."""
     min_side_px: int = 8
     max_side_px: int = 4096
-    request_bytes: int = 45_000_000
-    """Largest request body: two pictures and their base64 overhead fit."""
+    scan_bytes: int = 512_000_000
+    """Largest volume, in memory and as an upload."""
+    scan_files: int = 500
+    """Most files of one DICOM series, and most pictures of one stack."""
+    request_bytes: int = 550_000_000
+    """Largest request body of an upload: a volume and its overhead fit."""
     workers: int = 4
     """Runs that compute at the same time."""
     queue: int = 16

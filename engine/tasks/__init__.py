@@ -9,9 +9,10 @@ from engine.errors import InputError
 if TYPE_CHECKING:
     from engine.tasks.base import Task
 
-_NAMES = ("inpainting", "restoration", "superres")
+_NAMES = ("inpainting", "restoration", "superres", "segmentation", "contrast")
 # Tasks that are not offered before all of these models are shipped.
-_AWAITED = {"superres": ("ediffsr", "ediffsr_regression")}
+_AWAITED = {"superres": ("ediffsr", "ediffsr_regression"), "contrast": ("contrast_sub", "contrast_pc"),
+            "segmentation": ("segmentation_nuclei", "segmentation_vessels", "segmentation_demo")}
 
 
 def names() -> tuple[str, ...]:

@@ -10,12 +10,18 @@ import gradio as gr
 def test_the_page_of_all_real_tasks_can_be_built():
     import app
     from engine import tasks
+    from ui import page
 
     assert isinstance(app.demo, gr.Blocks)
     labels = [block.label for block in app.demo.blocks.values() if isinstance(block, gr.Tab)]
     views = ["Compare", "Error curves", "Playground", "Steer", "Inverse problems", "Theory", "Spectrum",
              "Solvers"]
-    assert labels == [*(tasks.load(name).title for name in tasks.names()), "Laboratory", *views, "Models"]
+    expected = []
+    for name in tasks.names():
+        modes = [other for other in tasks.names() if page.MODE_OF.get(other) == name]
+        if page.MODE_OF.get(name) not in tasks.names():
+            expected += [tasks.load(mode).title for mode in ([name, name, *modes] if modes else [name])]
+    assert labels == [*expected, "Laboratory", *views, "Models"]
     assert labels[:2] == ["Inpainting", "Restoration"]
 
 
@@ -25,7 +31,7 @@ def test_it_is_served_with_limits_and_without_doors_to_the_outside():
 
     arguments = page.serving()
     assert arguments["show_error"] is False and arguments["strict_cors"] is True and arguments["share"] is False
-    assert arguments["max_file_size"] == limits().image_bytes and arguments["allowed_paths"] == []
+    assert arguments["max_file_size"] == limits().scan_bytes and arguments["allowed_paths"] == []
 
 
 def test_all_computing_events_share_one_queue_and_helpers_are_private():
@@ -33,9 +39,9 @@ def test_all_computing_events_share_one_queue_and_helpers_are_private():
     from engine import tasks
 
     computing = [fn for fn in app.demo.fns.values() if fn.concurrency_id == "compute"]
-    # A Run button and an endpoint for each task; a Run button for seven views of the laboratory, four of
-    # which fill themselves when they are opened, and an endpoint.
-    assert len(computing) == 2 * len(tasks.names()) + 7 + 4 + 1
+    # A Run button and an endpoint for each task, and one for many scans at once; a Run button for seven views of the
+    # laboratory, four of which fill themselves when they are opened, and an endpoint.
+    assert len(computing) == 2 * len(tasks.names()) + ("segmentation" in tasks.names()) + 7 + 4 + 1
     public = {fn.api_name for fn in app.demo.fns.values() if fn.api_visibility == "public"}
     assert public == {"compare", *tasks.names()}
 

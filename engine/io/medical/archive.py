@@ -8,10 +8,10 @@ import zipfile
 import zlib
 
 from engine.errors import InputError
-from engine.io.medical.scan import SERIES_FILES, VOLUME_BYTES
+from engine.runtime.settings import limits
 
 _RATIO = 100
-_ENTRIES = 4 * SERIES_FILES
+_ENTRIES = 4 * limits().scan_files
 """Folders, hidden files and what viewers leave beside the pictures count towards it."""
 _DIRECTORY_BYTES = 512 * _ENTRIES
 _END = b"PK\5\6"
@@ -55,13 +55,13 @@ def _check_directory(data: bytes) -> None:
     count, size = struct.unpack_from("<HI", data, place + 10)
     if count > _ENTRIES or size > _DIRECTORY_BYTES:
         found = f"more than {_ENTRIES}" if count in (0xFFFF, *range(_ENTRIES + 1)) else str(count)
-        raise InputError(f"The zip file has {found} entries.", f"The limit is {SERIES_FILES} pictures.",
+        raise InputError(f"The zip file has {found} entries.", f"The limit is {limits().scan_files} pictures.",
                          "Pack one series or fewer pictures.")
 
 
 def _check_entries(entries: list[zipfile.ZipInfo], wanted: list[zipfile.ZipInfo]) -> None:
     if len(entries) > _ENTRIES:
-        raise InputError(f"The zip file has {len(entries)} entries.", f"The limit is {SERIES_FILES} pictures.",
+        raise InputError(f"The zip file has {len(entries)} entries.", f"The limit is {limits().scan_files} pictures.",
                          "Pack one series or fewer pictures.")
     for entry in entries:
         if _leaves(entry.orig_filename):
@@ -75,9 +75,9 @@ def _check_entries(entries: list[zipfile.ZipInfo], wanted: list[zipfile.ZipInfo]
     if not wanted:
         raise InputError("The zip file is empty.", "It holds no file that is not hidden.", _PLAIN)
     unpacked, stored = (sum(getattr(entry, name) for entry in entries) for name in ("file_size", "compress_size"))
-    if unpacked > VOLUME_BYTES:
+    if unpacked > limits().scan_bytes:
         raise InputError(f"The zip file unpacks to {unpacked / 1e6:.0f} MB.",
-                         f"The limit is {VOLUME_BYTES / 1e6:.0f} MB.", "Pack fewer pictures.")
+                         f"The limit is {limits().scan_bytes / 1e6:.0f} MB.", "Pack fewer pictures.")
     if unpacked > _RATIO * max(stored, 1):
         raise InputError(f"The zip file unpacks to {unpacked / max(stored, 1):.0f} times its size.",
                          f"The limit is {_RATIO} times.", "Give the pictures themselves.")

@@ -14,7 +14,8 @@ from engine.io.medical.frames import Frame, decoded
 from engine.io.medical.headers import MOST_FRAMES, Header, header, opened, spacing_of, warnings_of
 from engine.io.medical.orientation import axes_of, told
 from engine.io.medical.orientation import spacing_of as spacing_of_affine
-from engine.io.medical.scan import VOLUME_BYTES, Scan, made
+from engine.io.medical.scan import Scan, made
+from engine.runtime.settings import limits
 
 _SECONDS = 120
 _LISTED = 6
@@ -97,9 +98,10 @@ def _one_series(heads: list[Header], choice: int, notes: list[str]) -> list[Head
 def _check_volume(heads: list[Header]) -> None:
     frames = sum(head.frames for head in heads)
     size = sum(head.voxels for head in heads) * (3 if heads[0].is_colour else 4)
-    if size > VOLUME_BYTES or frames > MOST_FRAMES:
+    if size > limits().scan_bytes or frames > MOST_FRAMES:
         raise InputError(f"The scan has {frames} slices and {size / 1e6:.0f} MB.",
-                         f"The limit is {MOST_FRAMES} slices and {VOLUME_BYTES / 1e6:.0f} MB.", "Give a part of it.")
+                         f"The limit is {MOST_FRAMES} slices and {limits().scan_bytes / 1e6:.0f} MB.",
+                         "Give a part of it.")
 
 
 def _volume(frames: list[Frame], fields: Fields, notes: list[str]) -> dict[str, np.ndarray]:

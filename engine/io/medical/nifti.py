@@ -11,7 +11,8 @@ import numpy as np
 from engine.errors import InputError
 from engine.io import child
 from engine.io.medical.orientation import axes_of, regridded, spacing_of, told
-from engine.io.medical.scan import VOLUME_BYTES, Scan, made
+from engine.io.medical.scan import Scan, made
+from engine.runtime.settings import limits
 
 if TYPE_CHECKING:
     from nibabel.nifti1 import Nifti1Header
@@ -117,8 +118,9 @@ def _checked_shape(header: "Nifti1Header") -> tuple[tuple[int, int, int], bool]:
     if not colour and kind.kind not in "iuf":
         raise _bad("says that the values are complex or of no known type", "They must be real numbers.")
     size = math.prod(shape) * (3 if colour else 4)
-    if size > VOLUME_BYTES:
-        raise _bad(f"promises {size / 1e9:.3g} GB", f"The limit is {VOLUME_BYTES / 1e9:.3g} GB.", "Give a part of it.")
+    if size > limits().scan_bytes:
+        raise _bad(f"promises {size / 1e9:.3g} GB", f"The limit is {limits().scan_bytes / 1e9:.3g} GB.",
+                   "Give a part of it.")
     if sorted(shape)[1] < 2:
         raise _bad(f"says {' x '.join(map(str, shape))} voxels", "That is no picture.")
     return shape, colour
@@ -127,7 +129,7 @@ def _checked_shape(header: "Nifti1Header") -> tuple[tuple[int, int, int], bool]:
 def _promised(header: "Nifti1Header") -> int:
     """Bytes of the whole file, unpacked."""
     start = float(header["vox_offset"])
-    if not (header.sizeof_hdr <= start <= VOLUME_BYTES):
+    if not (header.sizeof_hdr <= start <= limits().scan_bytes):
         raise _bad("says that the values start nowhere in the file", f"They must follow its {header.sizeof_hdr} bytes.")
     return int(start) + math.prod(int(v) for v in header["dim"][1:int(header["dim"][0]) + 1]
                                   ) * header.get_data_dtype().itemsize

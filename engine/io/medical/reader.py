@@ -7,7 +7,8 @@ from engine.errors import InputError
 from engine.io.formats import PICTURES, kind
 from engine.io.medical import archive, dicom, nifti, stills
 from engine.io.medical.headers import without_preamble
-from engine.io.medical.scan import SERIES_FILES, VOLUME_BYTES, Scan
+from engine.io.medical.scan import Scan
+from engine.runtime.settings import limits
 
 _PICTURE, _DICOM, _NIFTI, _ZIP = "picture", "DICOM", "NIfTI", "ZIP"
 _ACCEPTED = "Scans must be PNG, JPEG, TIFF, DICOM, NIfTI, or a zip of pictures or of DICOM files."
@@ -35,9 +36,9 @@ def read(data: bytes | Sequence[bytes], field: str = "picture", series: int = 0)
 
 
 def _scan(files: list[bytes], name: str, field: str, series: int) -> Scan:
-    if len(files) > SERIES_FILES:
-        raise InputError(f"There are {len(files)} files.", f"The limit is {SERIES_FILES}.", "Give a part of them.",
-                         field=field)
+    if len(files) > limits().scan_files:
+        raise InputError(f"There are {len(files)} files.", f"The limit is {limits().scan_files}.",
+                         "Give a part of them.", field=field)
     if name == _PICTURE:
         return stills.load(files, field)
     if name == _DICOM:
@@ -52,8 +53,8 @@ def _files(data: bytes | Sequence[bytes], field: str) -> tuple[list[bytes], bool
     """The files, and whether they come out of a zip."""
     files = [data] if isinstance(data, bytes) else list(data)
     size = sum(map(len, files))
-    if size > VOLUME_BYTES:
-        raise InputError(f"The files have {size / 1e6:.0f} MB.", f"The limit is {VOLUME_BYTES / 1e6:.0f} MB.",
+    if size > limits().scan_bytes:
+        raise InputError(f"The files have {size / 1e6:.0f} MB.", f"The limit is {limits().scan_bytes / 1e6:.0f} MB.",
                          "Give fewer or smaller files.", field=field)
     if not files or not all(files):
         raise InputError("There is no file." if not files else "The file is empty." if len(files) == 1 else

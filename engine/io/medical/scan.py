@@ -9,10 +9,6 @@ import numpy as np
 from engine.errors import InputError
 from engine.io.pictures import Picture
 
-VOLUME_BYTES = 512_000_000
-"""Largest volume as it lies in memory, and largest upload that holds one."""
-SERIES_FILES = 500
-"""Most files of one series, or pictures of one stack."""
 EIGHT_BIT = (127.5, 255.0)
 """The window (centre, width) that shows 8-bit values as they are."""
 _LUMA = (0.299, 0.587, 0.114)

@@ -9,7 +9,7 @@ from PIL import Image, ImageOps
 from engine.errors import InputError
 from engine.io.files import read_bytes
 from engine.io.formats import damaged, picture_kind
-from engine.io.medical.scan import EIGHT_BIT, SERIES_FILES, VOLUME_BYTES, Scan, made
+from engine.io.medical.scan import EIGHT_BIT, Scan, made
 from engine.io.pictures import load_picture
 from engine.runtime.settings import limits
 
@@ -50,10 +50,10 @@ def load(files: Sequence[bytes], field: str = "picture") -> Scan:
 
 
 def _check_stack(count: int, size: int, field: str) -> None:
-    if count > SERIES_FILES or size > VOLUME_BYTES:
-        number = f"more than {SERIES_FILES}" if count > SERIES_FILES else str(count)
+    if count > limits().scan_files or size > limits().scan_bytes:
+        number = f"more than {limits().scan_files}" if count > limits().scan_files else str(count)
         raise InputError(f"The stack has {number} pictures, {size / 1e6:.0f} MB and more.",
-                         f"The limit is {SERIES_FILES} pictures and {VOLUME_BYTES / 1e6:.0f} MB.",
+                         f"The limit is {limits().scan_files} pictures and {limits().scan_bytes / 1e6:.0f} MB.",
                          "Give fewer pictures.", field=field)
 
 
@@ -67,7 +67,7 @@ def _pages(data: bytes, notes: list[str], field: str) -> tuple[list[np.ndarray],
     except Exception:  # `load_picture` says what is wrong
         several = deep = False
     if several or deep:
-        read_bytes(data, VOLUME_BYTES if several else limits().image_bytes, field)
+        read_bytes(data, limits().scan_bytes if several else limits().image_bytes, field)
         return _kept(image, name, notes, field), deep
     picture = load_picture(data, field)
     for note in picture.notes:

@@ -46,12 +46,12 @@ class Segmentation:
         Setting("scale", "Enlargement", "How many times larger the picture is made for the model. 0 takes what fits "
                 "the training pictures.", 0.0, minimum=0.0, maximum=SCALES[1], step=0.05, advanced=True),
         Setting("slice", "Slice", "Of a volume, counted from 1; 0 is the middle one.", 0, minimum=0, maximum=4096,
-                step=1, advanced=True),
-        Setting("every_slice", "Every slice", "Segments the whole volume, slice by slice.", False, advanced=True),
+                step=1),
+        Setting("every_slice", "Every slice", "Segments the whole volume, slice by slice.", False),
         Setting("centre", "Window centre", "Of the values of a scan.", 0.0, minimum=-65536.0, maximum=65536.0,
-                step=1.0, advanced=True),
+                step=1.0),
         Setting("width", "Window width", "0 takes the file's own window, or the range of the values.", 0.0,
-                minimum=0.0, maximum=131072.0, step=1.0, advanced=True),
+                minimum=0.0, maximum=131072.0, step=1.0),
     )
     examples = (
         Example("Fluorescent nuclei", examples.nuclei, {"target": "nuclei"}),
