@@ -9,6 +9,9 @@ from gradio.components import Component
 from engine.tasks.base import Array, Result
 from ui import figures
 
+_PLACED = {"input", "mean", "reference"}
+"""Pictures that have a place of their own; a task's further ones stand at the end of the gallery."""
+
 
 class ResultView:
     """The result part of a tab; hidden until there is one. Build it where it should stand.
@@ -47,10 +50,13 @@ def _gallery(result: Result, samples: list[Any]) -> list[tuple[Any, str]]:
         entries.append((figures.pictures(result.arrays["mean"])[0], "Mean"))
     if entries and "spread" in result.arrays:
         entries.append((figures.spread_map(result.arrays["spread"])[0], "Spread"))
+    further = [(figures.pictures(array)[0], name.capitalize()) for name, array in result.arrays.items()
+               if name not in _PLACED and array.axes == ("y", "x", "channel")]
+    if further or "reference" in result.arrays:
+        entries = entries or [(samples[0], "Result")]
     if "reference" in result.arrays:
-        clean = figures.pictures(result.arrays["reference"])[0]
-        entries = [(clean, "Reference"), *(entries or [(samples[0], "Result")])]
-    return entries
+        entries = [(figures.pictures(result.arrays["reference"])[0], "Reference"), *entries]
+    return entries + further
 
 
 def _numbers(result: Result) -> str:
