@@ -27,6 +27,7 @@ _COLUMNS = {
     "steering": {"problem", "method", "budget", "steps", "psnr_db", "psnr_mean_db", "spectral_error", "consistency",
                  "coverage", "seconds", "pictures"},
     "segmentation": {"set", "method", "dice", "brier", "calibration_error", "doubt_auroc", "seconds", "pictures"},
+    "contrast": {"method", "target", "told", "samples", "mae", "psnr_db", "ssim", "slices"},
     "bench": {"title", "rows"},
 }
 
@@ -80,6 +81,8 @@ def _read(path: Path) -> tuple[str, list[Row]]:
                      "Measure again, or take the file away.", field="results")
 
 
-_TITLES = {"superres": "Super-resolution of satellite pictures", "steering": "Steering one prior"}
+_TITLES = {"superres": "Super-resolution of satellite pictures", "steering": "Steering one prior",
+           "contrast": "Contrast synthesis"}
 _SECTIONS = {"restoration": pictures.restoration, "inpainting": pictures.inpainting, "superres": pictures.superres,
-             "steering": pictures.steering, "segmentation": clinical.segmentation, "bench": bench.bench}
+             "steering": pictures.steering, "segmentation": clinical.segmentation, "contrast": clinical.contrast,
+             "bench": bench.bench}

@@ -40,3 +40,35 @@ def _judged(ours: Row, rival: Row | None, least: float) -> tuple[int, list[str]]
                     f"calibration error {ours['calibration_error']:.4f} against {rival['calibration_error']:.4f}":
                         ours["calibration_error"] < rival["calibration_error"]}
     return len(demands), [words for words, met in demands.items() if not met]
+
+
+def contrast(rows: Sequence[Row]) -> Iterable[str]:
+    """One table of methods, the grid of variants, and what the goals say of the means that were told nothing."""
+    from engine.tasks.contrast.variants import grid
+
+    yield (f"Means over {rows[0]['slices']} slices of the one patient whom no model was trained on, who was also the "
+           "one that steps and diversity were chosen on: take the figures for optimistic. Slices after contrast were "
+           "brought to the grey scale of those before. The region is where the true slice takes up contrast; no expert "
+           "drew it. A run that is told the region knows what it has to find.")
+    yield table([{"method": row["method"], "told": row["told"]} | {
+        shown: number(row.get(key), digits) for key, (shown, digits) in _CONTRAST.items()} for row in rows])
+    yield "**Variants**\n\n" + table([
+        {"target": cell["target"], "handling of the lesion": cell["handling"], "state": cell["state"]} | {
+            shown: number(cell[key], 4) for key, shown in _VARIANTS.items()} for cell in grid(rows)])
+    plain = rows[0]
+    means = {row["target"]: row for row in rows if row["samples"] > 1 and row["told"] == "nothing"}
+    for target, row in means.items():
+        yield verdict(f"{target}: better than no change in MAE, PSNR and SSIM", 3, [
+            f"{key} {row[key]:.4g} against {plain[key]:.4g}" for key, sign in (("mae", -1), ("psnr_db", 1), ("ssim", 1))
+            if sign * (row[key] - plain[key]) <= 0])
+    if len(means) == 2:
+        ours, other = means["subtraction"], means["post-contrast"]
+        yield verdict("subtraction better than post-contrast in MAE", 1,
+                      [] if ours["mae"] < other["mae"] else [f"{ours['mae']:.4g} against {other['mae']:.4g}"])
+
+
+_CONTRAST = {"mae": ("MAE", 4), "psnr_db": ("PSNR, dB", 2), "ssim": ("SSIM", 3), "region_mae": ("MAE in the region", 4),
+             "recall": ("uptake found", 3), "coverage": ("truth in the range of the samples", 3),
+             "seconds": ("seconds", 2)}
+_VARIANTS = {"mae": "MAE", "region_mae": "in the region", "told_mae": "MAE, told the region",
+             "told_region_mae": "in the region, told it"}

@@ -219,3 +219,23 @@ def test_steering_is_judged_per_problem(tmp_path):
     text = report.section(tmp_path)
     assert "Met in 1 of 1" in text and "Met in 1 of 2 cases; missed in ours, DPS, own steps (1.25)" in text
     assert [row["method"] for row in tables(text)[0]] == ["bicubic", "ours, DDNM", "ours, DPS"]
+
+
+def test_segmentation_is_judged_against_the_unet_and_its_own_goals(tmp_path):
+    row = {"set": "nuclei", "method": "plain U-Net", "dice": 0.93, "iou": 0.87, "brier": 0.03,
+           "calibration_error": 0.02, "doubt_auroc": 0.9, "seconds": 0.1, "pictures": 2}
+    ours = row | {"method": "ours, 8 samples, 10 steps", "dice": 0.89, "brier": 0.02, "calibration_error": 0.01}
+    (tmp_path / "segmentation.json").write_text(json.dumps([row, ours]))
+    text = report.section(tmp_path)
+    assert "Met in 4 of 6 cases; missed in Dice 0.890, Dice -0.040 against the U-Net." in text
+
+
+def test_contrast_lists_variants_that_were_not_trained_and_names_what_no_change_does_better(tmp_path):
+    plain = {"method": "no change", "target": "", "told": "nothing", "samples": 1, "mae": 0.03, "psnr_db": 20.0,
+             "ssim": 0.8, "region_mae": 0.3, "slices": 3}
+    ours = plain | {"method": "ours, subtraction, mean of 8", "target": "subtraction", "samples": 8, "mae": 0.02,
+                    "psnr_db": 21.0, "ssim": 0.7}
+    told = ours | {"told": "region", "mae": 0.01}
+    (tmp_path / "contrast.json").write_text(json.dumps([plain, ours, told]))
+    text = report.section(tmp_path)
+    assert text.count("not trained") == 9 and "Met in 2 of 3 cases; missed in ssim 0.7 against 0.8." in text
