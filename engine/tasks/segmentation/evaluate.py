@@ -1,6 +1,7 @@
 """Segmentation beside classical filters and a plain U-Net of equal size and training, in one run."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -66,20 +67,31 @@ def _learned(name: str) -> dict[str, Callable[[Case, int], Found]]:
     if f"{name}_unet" in shipped:
         methods["plain U-Net"] = lambda case, seed: (_plain(models.load(f"{name}_unet"), case), None)
     model = models.load(name)
+    methods["the picture network's own answer"] = lambda case, seed: (_ours(model, case, 1, 1, seed)[1], None)
     for steps in STEPS:
         for samples in SAMPLES:
-            methods[f"ours, {samples} sample{'s' * (samples > 1)}, {steps} steps"] = (
-                lambda case, seed, samples=samples, steps=steps: _ours(model, case, samples, steps, seed))
+            methods[f"ours, {samples} sample{'s' * (samples > 1)}, {steps} steps"] = partial(
+                _fused, model, samples, steps, fusion.calibrated)
+    for title, fuse in (("mean", lambda drawn, own: fusion.mean(drawn)),
+                        ("STAPLE", lambda drawn, own: fusion.staple(drawn).chance)):
+        methods[f"ours, 8 samples, 10 steps, {title} alone"] = partial(_fused, model, 8, 10, fuse)
     return methods
 
 
+def _fused(model: Model, samples: int, steps: int, fuse: Callable[[np.ndarray, np.ndarray], np.ndarray], case: Case,
+           seed: int) -> Found:
+    drawn, own = _ours(model, case, samples, steps, seed)
+    return fuse(drawn, own), drawn
+
+
 @torch.no_grad()
-def _ours(model: Model, case: Case, samples: int, steps: int, seed: int) -> Found:
+def _ours(model: Model, case: Case, samples: int, steps: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Soft masks (S, H, W), and the picture network's own chance (H, W)."""
     height, width = case.picture.shape[:2]
     encoded = encoded_by_tiles(encoder(model), padded(case.picture))
     by_tiles = tiles.tiled(model.denoiser, TILE_PX, OVERLAP_PX)
     drawn = draw(by_tiles, encoded, samples, steps, seed)[:, 0, :height, :width].numpy()
-    return fusion.mean(drawn), drawn
+    return drawn, encoded[0, 0, :height, :width].sigmoid().numpy()
 
 
 @torch.no_grad()

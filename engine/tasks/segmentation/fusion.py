@@ -23,14 +23,14 @@ def mean(samples: np.ndarray) -> np.ndarray:
     return samples.mean(axis=0, dtype=np.float64)
 
 
-def with_prior(samples: np.ndarray, prior: np.ndarray) -> np.ndarray:
-    """The chance from few samples, steadied by the picture network's own chance (H, W).
+def calibrated(samples: np.ndarray, own: np.ndarray) -> np.ndarray:
+    """The mean of few samples steadied by the picture network's own chance (H, W), half each.
 
     Along exact denoising the estimate of a pixel is a martingale: the network's answer before the first step and the
     mean of many samples are the same chance, the first without noise from sampling, the second without the network's
-    neglect of how pixels hang together. The prior gets the weight of one sample.
+    neglect of how pixels hang together. MedSegDiff mixes the two as well (its "calibration" head).
     """
-    return (samples.sum(axis=0, dtype=np.float64) + prior) / (len(samples) + 1)
+    return (mean(samples) + own) / 2
 
 
 def agreement(samples: np.ndarray) -> np.ndarray:

@@ -75,9 +75,18 @@ def overlaid(of: Prepared, masks: Tensor) -> Tensor:
     return of.shown * (1 - share) + torch.tensor(COLOUR)[None, :, None, None] * share
 
 
+def own_chance(of: Prepared) -> np.ndarray:
+    """The picture network's own chance of mask (H, W) float32, without any diffusion; 0 outside the view."""
+    *_, height, width = of.shown.shape
+    return _sized(of, of.encoded[:, :1, :height, :width].sigmoid())[0]
+
+
 def chances(of: Prepared, masks: Tensor) -> np.ndarray:
     """Soft masks (S, H, W) float32 in [0, 1] of the picture's own size; 0 outside its view."""
-    values = (masks.clamp(-1, 1) + 1) / 2
+    return _sized(of, (masks.clamp(-1, 1) + 1) / 2)
+
+
+def _sized(of: Prepared, values: Tensor) -> np.ndarray:
     if values.shape[-2:] != of.size:
         values = functional.interpolate(values, of.size, mode="bilinear", antialias=True, align_corners=False)
     found = values[:, 0].numpy()

@@ -22,21 +22,26 @@ OUTLINE = (255, 96, 0)
 
 @dataclass
 class Drawn:
-    """Pictures (H, W, 3) uint8 and soft masks (S, H, W) uint8, 255 for certain, by slice."""
+    """By slice: pictures (H, W, 3) uint8, soft masks (S, H, W) uint8, 255 for certain, and the picture network's own
+    chances (H, W) uint8 likewise.
+    """
 
     pictures: dict[int, np.ndarray] = field(default_factory=dict)
     masks: dict[int, np.ndarray] = field(default_factory=dict)
+    own: dict[int, np.ndarray] = field(default_factory=dict)
 
-    def add(self, index: int, picture: np.ndarray, chances: np.ndarray) -> None:
-        """Keep a slice; chances (S, H, W) in [0, 1]."""
+    def add(self, index: int, picture: np.ndarray, chances: np.ndarray, own: np.ndarray) -> None:
+        """Keep a slice; chances (S, H, W) and own (H, W) in [0, 1]."""
         self.pictures[index] = picture
         self.masks[index] = np.uint8(chances * 255 + 0.5)
+        self.own[index] = np.uint8(own * 255 + 0.5)
 
-
-def fused(masks: np.ndarray, method: str) -> np.ndarray:
-    """Chance of mask (H, W) float32 of soft masks (S, H, W) uint8; method "mean" or "staple"."""
-    soft = masks / np.float32(255)
-    return np.float32(fusion.staple(soft).chance if method == "staple" else fusion.mean(soft))
+    def fused(self, index: int, method: str) -> np.ndarray:
+        """Chance of mask (H, W) float32 of a slice; method "calibrated", "mean" or "staple"."""
+        soft, own = self.masks[index] / np.float32(255), self.own[index] / np.float32(255)
+        methods = {"calibrated": lambda: fusion.calibrated(soft, own), "mean": lambda: fusion.mean(soft),
+                   "staple": lambda: fusion.staple(soft).chance}
+        return np.float32(methods[method]())
 
 
 def result(scan: Scan, drawn: Drawn, shown: int, target: Target, options: Mapping[str, Any], recipe: Recipe) -> Result:
@@ -45,7 +50,7 @@ def result(scan: Scan, drawn: Drawn, shown: int, target: Target, options: Mappin
     (y, x) int32 where they are counted. Files: measurements.csv, and mask.nii.gz or mask.dcm of the whole scan.
     """
     picture, masks = drawn.pictures[shown], drawn.masks[shown]
-    chance = fused(masks, options["fusion"])
+    chance = drawn.fused(shown, options["fusion"])
     mask = chance > options["threshold"]
     arrays = {"input": Array(picture, ("y", "x", "channel")),
               "samples": Array(masks, ("sample", "y", "x"), "chance of 255"),
@@ -91,8 +96,8 @@ def _volume(scan: Scan, drawn: Drawn, target: Target, options: Mapping[str, Any]
     if scan.kind == "picture" or scan.affine is None:
         return {}
     mask = np.zeros(scan.size, np.uint8)
-    for index, masks in drawn.masks.items():
-        mask[index] = fused(masks, options["fusion"]) > options["threshold"]
+    for index in drawn.masks:
+        mask[index] = drawn.fused(index, options["fusion"]) > options["threshold"]
     if scan.kind == "nifti":
         return {"mask.nii.gz": exports.mask_nifti_for(scan, mask)}
     return {"mask.dcm": dicom_seg(scan, mask, target.title, "Diffuscope")} if mask.any() else {}

@@ -41,8 +41,9 @@ class Segmentation:
                 tuple(target.title for target in TARGETS.values())),
         Setting("threshold", "Threshold", "Chance above which a pixel belongs to the mask.", 0.5, minimum=0.05,
                 maximum=0.95, step=0.01),
-        Setting("fusion", "Fusion", "The mean gives chances that can be trusted; STAPLE weighs each sample by how well "
-                "it agrees with the others.", "mean", ("mean", "staple"), ("Mean", "STAPLE"), advanced=True),
+        Setting("fusion", "Fusion", "How the samples become one chance a pixel: steadied by the picture network's own "
+                "answer, as they are, or weighed by how well each agrees with the others.", "calibrated",
+                ("calibrated", "mean", "staple"), ("Calibrated mean", "Mean", "STAPLE"), advanced=True),
         Setting("scale", "Enlargement", "How many times larger the picture is made for the model. 0 takes what fits "
                 "the training pictures.", 0.0, minimum=0.0, maximum=SCALES[1], step=0.05, advanced=True),
         Setting("slice", "Slice", "Of a volume, counted from 1; 0 is the middle one.", 0, minimum=0, maximum=4096,
@@ -60,7 +61,7 @@ class Segmentation:
         Example("Invented tumour", examples.tumour, {"target": "demo"}),
     )
     defaults = Recipe(task="segmentation", model="segmentation_nuclei", solver="dpmpp_2m", steps=10, samples=8,
-                      spacing="uniform", options={"target": "nuclei", "threshold": 0.5, "fusion": "mean"})
+                      spacing="uniform", options={"target": "nuclei", "threshold": 0.5, "fusion": "calibrated"})
     guidance_range = (1.0, 1.0)
     steps_range = (1, 200)
     samples_range = (1, 16)
@@ -97,7 +98,7 @@ class Segmentation:
                 placed = replace(step, index=number * step.total + step.index, total=step.total * (
                     len(scan.values) if every else 1), nfe=step.nfe + number * self.calls(recipe))
                 yield replace(placed, x0=masking.overlaid(of, step.x0))
-            drawn.add(index, picture, masking.chances(of, step.x))
+            drawn.add(index, picture, masking.chances(of, step.x), masking.own_chance(of))
         recipe = pictures.completed(recipe, model, drawn.pictures[shown].shape[:2])
         yield outcome.result(scan, drawn, shown, target, options, recipe)
 

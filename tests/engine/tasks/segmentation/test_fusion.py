@@ -55,7 +55,7 @@ def test_maps_of_known_samples():
     assert np.allclose(fusion.mean(samples), 0.75)
     assert np.allclose(fusion.agreement(samples), 0.75)
     assert np.allclose(fusion.variance(samples), 0.75 * 0.25)
-    assert np.allclose(fusion.with_prior(samples, np.full((3, 3), 0.5)), 3.5 / 5)
+    assert np.allclose(fusion.calibrated(samples, np.full((3, 3), 0.5)), (3 / 4 + 1 / 2) / 2)
     assert np.allclose(fusion.entropy(np.array([0.0, 0.5, 1.0])), [0, 1, 0])
     assert np.allclose(fusion.entropy(np.array([0.25])), 0.25 * 2 + 0.75 * np.log2(4 / 3))
 

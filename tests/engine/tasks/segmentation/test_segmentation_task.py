@@ -54,7 +54,10 @@ def test_arrays_belong_together():
     _, result = finished()
     arrays = {name: array.values for name, array in result.arrays.items()}
     soft = arrays["samples"] / np.float32(255)
-    assert np.allclose(arrays["probability"], soft.mean(0), atol=1e-6)
+    _, mean = run(Scan(small()[0][None]), samples=4, steps=6, fusion="mean")
+    assert np.allclose(mean.arrays["probability"].values, soft.mean(0), atol=1e-6)
+    # Half of the calibrated chance is the mean of the samples, the other half at most 1/2.
+    assert (np.abs(arrays["probability"] - soft.mean(0) / 2 - 0.25) <= 0.25 + 1e-6).all()
     assert np.allclose(arrays["doubt"], soft.std(0), atol=1e-6) and arrays["doubt"].max() <= 0.5
     assert np.array_equal(arrays["mask"] > 0, arrays["probability"] > 0.5)
     assert not (arrays["instances"] > 0)[arrays["probability"] <= outcome.INSTANCE_FLOOR].any()
@@ -121,9 +124,11 @@ def test_a_volume_with_a_place_gives_its_mask_back_on_its_grid():
 
 
 def test_staple_and_the_mean_agree_where_all_samples_do():
-    _, mean = finished()
-    masks = mean.arrays["samples"].values
-    staple = outcome.fused(masks, "staple")
+    _, result = finished()
+    masks = result.arrays["samples"].values
+    drawn = outcome.Drawn()
+    drawn.add(0, result.arrays["input"].values, masks / 255, np.zeros(masks.shape[1:]))
+    staple = drawn.fused(0, "staple")
     decided = (masks > 127).all(0) | (masks <= 127).all(0)
     assert np.array_equal((staple > 0.5)[decided], (masks[0] > 127)[decided])
 
