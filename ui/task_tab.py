@@ -27,13 +27,13 @@ class TaskTab:
     """The components of one task and the events between them. Build it inside a gr.Tab.
 
     entry: builds what people give, see `ui.picture_entry.PictureEntry`; result: builds what they get, see
-    `ui.results.ResultView`.
+    `ui.results.ResultView`; live: builds the live view.
     """
 
     def __init__(self, task: Task, entry: Callable[[Task], Any] = PictureEntry,
-                 result: Callable[[str], Any] = ResultView):
+                 result: Callable[[str], Any] = ResultView, live: Callable[[str], gr.HTML] = viewer.viewer):
         self.task = task
-        self._make_entry, self._make_result = entry, result
+        self._make_entry, self._make_result, self._make_viewer = entry, result, live
         with gr.Column(elem_id=f"tab-{task.name}", elem_classes="task-tab"):
             gr.HTML(_summary(task), elem_classes="summary", padding=False)
             with gr.Row(elem_classes="bench"):
@@ -65,7 +65,7 @@ class TaskTab:
                 start = settings.defaults(task)
                 self.cost = gr.HTML(_cost(task, start), elem_classes="cost", elem_id=f"{task.name}-cost", padding=False)
             self.message = message.area(f"{task.name}-message")
-        self.viewer = viewer.viewer(f"{task.name}-viewer")
+        self.viewer = self._make_viewer(f"{task.name}-viewer")
         self.result = self._make_result(task.name)
 
     def _connect(self) -> None:

@@ -1,11 +1,13 @@
 """The live view: turns the events of a run into small messages that the script in the page draws.
 
-Frames travel as JPEG data URIs inside one gr.HTML value (5 ms from here to the screen, no file, no extra request); the
-script keeps them, so that looking back needs no server.
+Pictures travel as JPEG data URIs inside one gr.HTML value (5 ms from here to the screen, no file, no extra request),
+point clouds as their coordinates, so that the hand can turn them; the script keeps the frames, so that looking back
+needs no server.
 """
 
 import base64
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import gradio as gr
@@ -18,6 +20,7 @@ from engine.io.save import jpeg_frame
 from engine.runtime.execution import Event, Failed, Finished, Stopped, Waiting, Working
 from engine.runtime.settings import limits
 from engine.step import Step
+from ui import points
 from ui.assets import web
 from ui.settings import duration
 
@@ -25,10 +28,13 @@ SHOWN_SAMPLES = 4
 Message = dict[str, Any]
 
 
-def viewer(elem_id: str) -> gr.HTML:
-    """The component. Its value is what `message` gives."""
-    return gr.HTML(None, html_template=web("viewer.html"), js_on_load=web("viewer.js"), apply_default_css=False,
-                   elem_id=elem_id, elem_classes="viewer", container=True, padding=True)
+def viewer(elem_id: str, what: str = "picture", views: Sequence[points.View] = ()) -> gr.HTML:
+    """The component. Its value is what `message` gives.
+
+    what: the noun for what forms. views: for point clouds, directions that get a button; the first is the start.
+    """
+    return gr.HTML(None, html_template=web("viewer.html"), js_on_load=points.script("viewer.js", views, what),
+                   apply_default_css=False, elem_id=elem_id, elem_classes="viewer", container=True, padding=True)
 
 
 def message(run: str, event: Event) -> Message:
@@ -77,10 +83,10 @@ def saving(run: str) -> Message:
 
 
 def frames(step: Step) -> Message:
-    """The estimate and the state of a step as small pictures, first four samples; of an ensemble the weights too."""
+    """The estimate and the state of a step as small pictures or point clouds, first four samples; of an ensemble the
+    weights too. Points are (B, N, 3), or (B, N, 6) with colours; see `ui.points` for their range."""
     return {"step": step.index, "total": step.total, "sigma": round(float(step.sigma), 6),
-            "x0": [_uri(picture) for picture in to_pixels(step.x0)],
-            "x": [_uri(picture) for picture in to_pixels(_tamed(step))]} | _ensemble(step)
+            "x0": _shown(step.x0), "x": _shown(_tamed(step))} | _ensemble(step)
 
 
 def to_pixels(x: Tensor, samples: int = SHOWN_SAMPLES) -> list[np.ndarray]:
@@ -111,6 +117,10 @@ def _ensemble(step: Step) -> Message:
 def _tamed(step: Step) -> Tensor:
     """The state at unit scale: in an exploding schedule sigma reaches 80 and nothing but black and white would show."""
     return step.x / (1 + step.sigma**2) ** 0.5 if step.sigma > 1 else step.x
+
+
+def _shown(x: Tensor) -> list[str] | list[points.Cloud]:
+    return points.live(x, SHOWN_SAMPLES) if points.is_cloud(x) else [_uri(picture) for picture in to_pixels(x)]
 
 
 def _uri(picture: np.ndarray) -> str:

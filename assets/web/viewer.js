@@ -1,6 +1,7 @@
 // The live viewer. Keeps up to 32 frames of the newest run in the page, so looking back costs no request.
-// A value is {run, phase, text, step, total, sigma, fraction, x0: [data URI], x: [data URI]}; frames are optional. Frames of
-// an ensemble also have {weights: [shares of the shown samples], largest, particles, ess, anew}.
+// A value is {run, phase, text, step, total, sigma, fraction, x0: [...], x: [...]}; frames are optional. What x0 and x hold is
+// a picture as data URI or a cloud for points.js. Frames of an ensemble also have {weights: [shares of the shown samples],
+// largest, particles, ess, anew}.
 const root = element.querySelector(".dv");
 const find = (selector) => root.querySelector(selector);
 const grid = find(".dv-grid"), scrub = find(".dv-scrub input"), stepText = find(".dv-step");
@@ -28,6 +29,10 @@ function enter(next, text) {
   mark.textContent = next === "failed" ? "not finished" : text || "";
 }
 
+const space = pointClouds(grid, VIEWS, find(".dv-views"));
+root.classList.toggle("dv-space", VIEWS.length > 0);
+find(".dv-empty").textContent = `Press Run and watch the ${WHAT} form, step by step.`;
+
 function picture(source, title) {
   const image = document.createElement("img");
   image.src = source;
@@ -37,14 +42,25 @@ function picture(source, title) {
   return image;
 }
 
-function weighed(image, frame, i) {
+const isCloud = (item) => typeof item !== "string";
+const ready = (items) => items.map((item) => (isCloud(item) ? space.read(item) : item));
+
+// One node for each of these pictures or clouds.
+function nodes(items, titles) {
+  const clouds = items.filter(isCloud);
+  root.classList.toggle("dv-points", clouds.length > 0);
+  const canvases = space.show(clouds, clouds.map((cloud, i) => `${titles[i]}, ${cloud.xyz.length / 3} points`));
+  return clouds.length ? canvases : items.map((item, i) => picture(item, titles[i]));
+}
+
+function weighed(node, frame, i) {
   const tile = document.createElement("figure"), words = document.createElement("figcaption"), bar = document.createElement("i");
   const percent = `${(100 * frame.weights[i]).toFixed(frame.weights[i] < 0.0995 ? 1 : 0)} %`;
   words.textContent = percent;
-  image.alt += `, weight ${percent}`;
-  image.title = image.alt;
+  if (node.alt) node.title = node.alt += `, weight ${percent}`;
+  else node.setAttribute("aria-label", `${node.getAttribute("aria-label")}, weight ${percent}`);
   bar.style.width = `${100 * frame.weights[i] / Math.max(frame.largest, 1e-9)}%`;
-  tile.append(image, words, bar);
+  tile.append(node, words, bar);
   return tile;
 }
 
@@ -59,21 +75,21 @@ function draw() {
   const frame = frames[shown];
   root.classList.toggle("dv-has-frames", Boolean(frame));
   told(frame);
-  if (!frame) { grid.replaceChildren(); return; }
+  if (!frame) { grid.replaceChildren(...nodes([], [])); return; }
   const columns = { x0: [["x0", "Estimate"]], x: [["x", "State"]], both: [["x0", "Estimate"], ["x", "State"]] }[mode];
-  const pictures = frame.x0.flatMap((_, i) => columns.map(([key, name]) => {
+  const tiles = frame.x0.flatMap((_, i) => columns.map(([key, name]) => {
     const sample = frame.x0.length > 1 ? `, sample ${i + 1}` : "";
-    const image = picture(frame[key][i], `${name} after step ${frame.step} of ${frame.total}${sample}`);
-    return frame.weights ? weighed(image, frame, i) : image;
+    return { item: frame[key][i], i, title: `${name} after step ${frame.step} of ${frame.total}${sample}` };
   }));
-  const count = pictures.length;
+  const shapes = nodes(tiles.map((tile) => tile.item), tiles.map((tile) => tile.title));
+  const count = tiles.length;
   const across = count === 1 ? 1 : mode === "both" && count > 2 ? 4 : 2;
   grid.style.setProperty("--across", across);
   grid.style.setProperty("--down", Math.ceil(count / across));
-  pictures[0].addEventListener("load", (event) => {
+  shapes[0].addEventListener("load", (event) => {
     grid.style.setProperty("--shape", event.target.naturalWidth / event.target.naturalHeight);
   }, true);
-  grid.replaceChildren(...pictures);
+  grid.replaceChildren(...shapes.map((node, j) => (frame.weights ? weighed(node, frame, tiles[j].i) : node)));
   const sigma = Number.isFinite(frame.sigma) ? `, noise ${frame.sigma.toFixed(frame.sigma < 10 ? 3 : 1)}` : "";
   stepText.textContent = `Step ${frame.step} of ${frame.total}${sigma}`;
   scrub.max = frames.length - 1;
@@ -102,7 +118,7 @@ function take() {
   if (value.x0 && value.x0.length) {
     if (frames.length >= KEEP) thin();
     const { step, total, sigma, x0, x, weights, largest, particles, ess, anew } = value;
-    frames.push({ step, total, sigma, x0, x, weights, largest, particles, ess, anew });
+    frames.push({ step, total, sigma, x0: ready(x0), x: ready(x), weights, largest, particles, ess, anew });
     if (following) shown = frames.length - 1;
     shown = Math.min(shown, frames.length - 1);
     draw();
@@ -129,7 +145,7 @@ scrub.addEventListener("input", () => {
 });
 
 if (tab) {
-  tab.addEventListener("diffuscope:run", () => { if (!busy()) enter("starting", "Sending the picture."); });
+  tab.addEventListener("diffuscope:run", () => { if (!busy()) enter("starting", "Sending the inputs."); });
   tab.addEventListener("diffuscope:stop", () => {
     if (!busy()) return;
     blocked = run;

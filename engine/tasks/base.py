@@ -64,7 +64,8 @@ class Array:
 
 @dataclass(frozen=True)
 class Result:
-    """What a finished run gives. arrays: "samples" always; "mean", "spread", "input", "reference" where they exist.
+    """What a finished run gives. arrays: "samples" of pictures and masks, "points" of point sets; "mean", "spread",
+    "input", "reference" where they exist.
 
     files: contents of further files by the end of their name, such as "samples-1.tif", in formats of the task's own.
     """
@@ -95,7 +96,9 @@ class Task(Protocol):
     """Names of all rows of `engine.samplers` that it can run with some options, in the page's order."""
 
     def run(self, inputs: Mapping[str, Any], recipe: Recipe) -> Iterator[Step | Result]:
-        """Yield a Step per solver step; x0 is displayable, (B, 3, H, W) in [-1, 1]; yield the Result last."""
+        """Yield a Step per solver step, the Result last. x0 can be shown: pictures (B, 3, H, W) in [-1, 1], or points
+        (B, N, 3) with y up, or (B, N, 6) with colours in [-1, 1].
+        """
 
     def solvers(self, options: Mapping[str, Any]) -> tuple[str, ...]:
         """Names of the samplers that work with these options."""

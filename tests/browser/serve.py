@@ -1,4 +1,5 @@
-"""Serves the page for the browser tests in a process of its own: `serve.py TRACE_FILE`, or `serve.py` for real tasks.
+"""Serves the page for the browser tests in a process of its own: `serve.py TRACE_FILE`, or `serve.py` for real tasks;
+`serve.py TRACE_FILE points` for one tab with point clouds and a bare live view of teeth-like views.
 
 Prints its address once it answers. Two runs compute at once. The fake inpainting is fast, the fake restoration takes
 0.2 s per network call.
@@ -12,8 +13,16 @@ os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 os.environ["DIFFUSCOPE_WORKERS"] = "2"
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from tests.ui.fake_task import FakeTask
-from ui import page
+import gradio as gr
+import numpy as np
+import torch
+
+from engine.step import Step
+from tests.ui.fake_task import FakePointsTask, FakeTask, torus
+from ui import page, viewer
+from ui.points import TEETH_VIEWS
+from ui.points_view import PointsView
+from ui.task_tab import TaskTab
 
 
 def main() -> None:
@@ -23,12 +32,27 @@ def main() -> None:
         trace = Path(sys.argv[1])
         fakes = [FakeTask(name="inpainting", title="Inpainting", paints=True, delay_s=0.02, trace=trace),
                  FakeTask(delay_s=0.2, trace=trace)]
-    demo = page.build(fakes)
+    demo = _points(trace) if sys.argv[2:] == ["points"] else page.build(fakes)
     _, url, _ = demo.launch(server_name="127.0.0.1", server_port=_free_port(), prevent_thread_lock=True, quiet=True,
                             **page.serving())
     print(url, flush=True)
     sys.stdin.read()
     demo.close()
+
+
+def _points(trace: Path) -> gr.Blocks:
+    points, _ = torus(3600)
+    clean = torch.from_numpy(np.stack([points] * 2))
+    clean = clean[:, clean[0, :, 1].argsort(descending=True)]
+    frames = viewer.frames(Step(9, 9, 0.0, 0.0, clean, clean, 9))
+    told = viewer.saving("bare") | frames | {"phase": "done", "text": "done"}
+    with gr.Blocks(delete_cache=page.CACHE_S, fill_width=True) as demo:
+        with gr.Tabs(), gr.Tab("Points"):
+            tab = TaskTab(FakePointsTask(delay_s=0.05, trace=trace), result=PointsView)
+            bare = viewer.viewer("bare", "arrangement", TEETH_VIEWS)
+        tab.restore(demo)
+        demo.load(lambda: told, None, bare)
+    return demo.queue()
 
 
 def _free_port() -> int:

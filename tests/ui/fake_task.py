@@ -139,3 +139,56 @@ class FakeTask:
     def evaluate(self, data: str, limit: int | None = None) -> list[dict[str, Any]]:
         """Nothing to measure."""
         return []
+
+
+def torus(count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Points of a torus (count, 3) in [-1, 1] that lies almost flat, and colours (count, 3) in [-1, 1] by the angle."""
+    i = np.arange(count)
+    around, across = 2 * np.pi * i * 0.6180339887 % (2 * np.pi), 2 * np.pi * i / count
+    ring = 0.68 + 0.3 * np.cos(across)
+    points = np.stack([ring * np.cos(around), 0.3 * np.sin(across), ring * np.sin(around)], -1)
+    colours = np.cos(around[:, None] - np.array([0.0, 2.1, 4.2]))
+    return points.astype(np.float32), colours.astype(np.float32)
+
+
+@dataclass
+class FakePointsTask(FakeTask):
+    """Noise that contracts to a torus, whose points are coloured and belong to an upper and a lower part."""
+
+    name: str = "points"
+    title: str = "Points"
+    count: int = 2048
+
+    def calls(self, recipe: Recipe) -> int:
+        """One a step, whatever the solver."""
+        return recipe.steps
+
+    def run(self, inputs: Mapping[str, Any], recipe: Recipe) -> Iterator[Step | Result]:
+        """The exact flow of x = a + sigma * noise, from sigma 3 to 0."""
+        places, colours = torus(self.count)
+        clean = torch.from_numpy(np.concatenate([places, colours], -1))
+        noise = Rng(recipe.seed, recipe.samples).normal(*clean.shape)
+        try:
+            for index in range(1, recipe.steps + 1):
+                self._say("call")
+                time.sleep(self.delay_s)
+                sigma = 3 * (1 - index / recipe.steps)
+                x, x0 = clean + sigma * noise, clean + 0.2 * sigma * noise
+                yield Step(index, recipe.steps, sigma / 3, sigma, x, x0, index)
+            yield self._cloud(np.stack([places * (1 - 0.08 * i) for i in range(recipe.samples)]), colours, recipe)
+        finally:
+            self._say("closed")
+
+    def _cloud(self, points: np.ndarray, colours: np.ndarray, recipe: Recipe) -> Result:
+        import trimesh
+
+        samples = len(points)
+        painted = np.repeat(((colours + 1) * 127.5).astype(np.uint8)[None], samples, 0)
+        arrays = {"points": Array(points, ("sample", "point", "axis")),
+                  "colours": Array(painted, ("sample", "point", "channel")),
+                  "parts": Array((points[..., 1] < 0).astype(np.int32), ("sample", "point")),
+                  "part_names": Array(np.array(["upper half", "lower half"]), ("part",))}
+        mesh = trimesh.creation.torus(0.68, 0.3, major_sections=24, minor_sections=12)
+        mesh.visual.vertex_colors = (mesh.vertices * 120 + 128).astype(np.uint8)
+        files = {"shape-1.glb": trimesh.Scene(mesh).export(file_type="glb")}
+        return Result(arrays, {"Extent": float(np.ptp(points))}, recipe, ("This is a test double.",), files)
