@@ -61,9 +61,7 @@ def _resnoise(network, batch, schedule, generator):
     """Resfusion (Shi et al., NeurIPS 2024), continuous limit: resnoise = eps + (sigma / 2) (degraded - clean).
 
     Runs start at t = 1, where nothing of the clean picture is in the state, so half of the samples sit there, half of
-    those without noise (diversity 0). Such a run later meets its own estimate in place of picture and noise, from which
-    nothing more can be learned: in a quarter of the samples it is to keep it (without them, pictures unlike the
-    training data were overdone a little more at every step). The error is counted in units of what the linear base
+    those without noise: the posterior mean is asked for so. The error is counted in units of what the linear base
     leaves over, times the share (1/10 to 1) that it has in the clean picture, so that nearly clean states do not
     dominate.
     """
@@ -73,30 +71,14 @@ def _resnoise(network, batch, schedule, generator):
     t[:2 * quarter] = 1.0
     alpha, sigma = _columns(*schedule(t))
     kept, = _columns(schedule.retained(t))
-    own = slice(len(t) - quarter, None)
-    clean = torch.cat((batch.x0[:own.start], _first_estimate(network, batch, schedule, own)))
-    eps = torch.randn(clean.shape, generator=generator)
-    eps[own] = 0
-    y = alpha * clean + sigma * eps
-    y[:quarter], eps[:quarter] = 0, 0
+    eps = torch.randn(batch.x0.shape, generator=generator)
+    eps[:quarter] = 0
+    y = alpha * batch.x0 + sigma * eps
     predicted = network(y + (1 - kept) * degraded, t, label=batch.label, cond=batch.cond)
-    target = eps + sigma / 2 * (degraded - clean)
+    target = eps + sigma / 2 * (degraded - batch.x0)
     _, left = residual_base(eps, alpha, sigma, RESIDUAL_SPREAD)
     in_picture = (sigma * left / (alpha + sigma.square() / 2) / RESIDUAL_SPREAD).square()
-    share = in_picture.clamp(0.1, 1.0)
-    share[own] = in_picture[own]
-    return _mean(share * ((predicted.float() - target) / left).square(), batch.weight)
-
-
-@torch.no_grad()
-def _first_estimate(network, batch, schedule, which: slice):
-    """What a run of diversity 0 takes for the clean picture after its first call."""
-    degraded, label = batch.cond[which, :3], None if batch.label is None else batch.label[which]
-    start = degraded.new_ones(len(degraded))
-    _, sigma = _columns(*schedule(start))
-    kept, = _columns(schedule.retained(start))
-    found = network((1 - kept) * degraded, start, label=label, cond=batch.cond[which])
-    return degraded - 2 * found.float() / sigma
+    return _mean(in_picture.clamp(0.1, 1.0) * ((predicted.float() - target) / left).square(), batch.weight)
 
 
 def _matching(network, batch, schedule, generator):

@@ -112,11 +112,16 @@ def haze(picture: Picture, strength: float, rng: Generator) -> Picture:
 
 @dataclass(frozen=True)
 class Degradation:
-    """A named degradation. The position in `DEGRADATIONS` is the label that the network knows it by."""
+    """A named degradation. The position in `DEGRADATIONS` is the label that the network knows it by.
+
+    orientations: how many of those of `engine.tasks.restoration.faithful` leave the damage as likely as it was: rain
+    falls, and drops glint at their upper left.
+    """
 
     name: str
     title: str
     apply: Callable[[Picture, float, Generator], Picture]
+    orientations: int = 8
 
 
 DEGRADATIONS: tuple[Degradation, ...] = (
@@ -124,8 +129,8 @@ DEGRADATIONS: tuple[Degradation, ...] = (
     Degradation("blur", "Blur", blur),
     Degradation("jpeg", "JPEG artefacts", jpeg),
     Degradation("lowlight", "Low light", low_light),
-    Degradation("rain", "Rain streaks", rain),
-    Degradation("drops", "Drops on the lens", drops),
+    Degradation("rain", "Rain streaks", rain, 2),
+    Degradation("drops", "Drops on the lens", drops, 1),
     Degradation("shadow", "Shadow", shadow),
     Degradation("haze", "Haze", haze),
 )

@@ -14,12 +14,13 @@ from engine.rng import Rng
 from engine.step import Step
 from engine.tasks import base, pictures
 from engine.tasks.base import Example, InputSpec, Result, Setting
-from engine.tasks.restoration import examples, guided, steered
+from engine.tasks.restoration import examples, faithful, guided, steered
 from engine.tasks.restoration.degradations import DEGRADATIONS, NAMES, degrade
 
 MODEL = "restoration"
 TRAINED, STEERED = "trained", "steered"
 AUTO = "auto"
+_DIVERSITY = 0.25
 
 
 def _told(degradation: str) -> dict[str, Any]:
@@ -29,9 +30,10 @@ def _told(degradation: str) -> dict[str, Any]:
 class Restoration:
     """Resfusion (Shi et al., NeurIPS 2024) on a shifted schedule, so that every solver of the catalogue can run it.
 
-    The state is y = x_t - (1 - a) degraded; it starts as pure noise at t = 1 and ends as the clean picture. One network
-    knows all degradations by label; the label "none" stands for "find out", and guidance moves between the two. The
-    method "steered" is another way, see `steered`.
+    The state is y = x_t - (1 - a) degraded; it starts as pure noise at t = 1 and ends as a clean picture that fits.
+    What is given lies between it and the posterior mean, which is the network's answer before the first step. One
+    network knows all degradations by label; the label "none" stands for "find out", and guidance moves between the
+    two. The method "steered" is another way, see `steered`.
     """
 
     name = "restoration"
@@ -51,9 +53,9 @@ class Restoration:
                 False),
         Setting("strength", "Strength of the damage", "0 is barely visible, 1 is severe.", 0.5, minimum=0.0,
                 maximum=1.0, step=0.05),
-        Setting("diversity", "Diversity", "Share of the start noise. 0 gives the most faithful single estimate, 1 "
-                "draws from everything that fits: the mean of such samples is faithful, one of them is grainier.",
-                0.0, minimum=0.0, maximum=1.0, step=0.05),
+        Setting("diversity", "Diversity", "From the most faithful estimate (0), where steps look at the picture from "
+                "further sides, to a draw from everything that fits (1), which has more texture.",
+                _DIVERSITY, minimum=0.0, maximum=1.0, step=0.05),
         *steered.SETTINGS,
     )
     examples = (
@@ -65,7 +67,7 @@ class Restoration:
     )
     defaults = Recipe(task="restoration", model=MODEL, solver="ddim", steps=5, spacing="uniform", guidance=1.0,
                       options={"method": TRAINED, "degradation": "noise", "play": False, "strength": 0.5,
-                               "diversity": 0.0})
+                               "diversity": _DIVERSITY})
     guidance_range = (0.0, 8.0)
     steps_range = (1, 400)
     samples_range = (1, 16)
@@ -95,8 +97,11 @@ class Restoration:
         return steered.samplers(options) if options.get("method", TRAINED) == STEERED else pictures.solver_names()
 
     def calls(self, recipe: Recipe) -> int:
-        """Network calls of a picture that fits in one tile."""
-        return samplers.calls(recipe)
+        """Network calls of a picture that fits in one tile: one for the estimate, and those of the solver."""
+        if recipe.options.get("method", TRAINED) == STEERED:
+            return samplers.calls(recipe)
+        diversity = recipe.options.get("diversity", _DIVERSITY)
+        return 1 + samplers.calls(recipe) if diversity else _looks(recipe)
 
     def run(self, inputs: Mapping[str, Any], recipe: Recipe) -> Iterator[Step | Result]:
         """Yield the steps and at last a Result with arrays input, samples, and mean, spread, reference where known.
@@ -118,23 +123,16 @@ class Restoration:
             bad = Picture(np.uint8(damaged * 255 + 0.5))
 
         model = models.load(recipe.model or MODEL)
-        schedule = model.schedule
         whole = bad.tensor()
         worked_on = guided.small(whole) if kind in guided.KINDS else whole
         degraded = worked_on.expand(recipe.samples, -1, -1, -1)
         none = torch.tensor([len(NAMES)])
         told = torch.tensor([NAMES.index(kind)]) if known else none
-        told_apart = guidance.classifier_free(tiles.tiled(model.denoiser), {"label": told}, {"label": none},
-                                          recipe.guidance if known else 1.0)
-
-        def denoise(x, t):
-            return told_apart(x, t, cond=degraded)
-
-        rng = Rng(recipe.seed, recipe.samples)
-        start = rng.normal_like(degraded) * schedule(schedule.start)[1] * float(options["diversity"])
+        denoise = guidance.clipped(guidance.classifier_free(
+            tiles.tiled(model.denoiser), {"label": told}, {"label": none}, recipe.guidance if known else 1.0))
         step = None
-        for step in pictures.solve(recipe, guidance.clipped(denoise), start, schedule, rng):
-            yield replace(step, x=step.x + denoisers.residual_shift(degraded, step.t, schedule))
+        for step in self._steps(denoise, degraded, model.schedule, recipe, float(options["diversity"])):
+            yield step
         others = {"input": bad.pixels} | ({"reference": given.pixels} if played else {})
         found = pictures.arrays(to_pixels(guided.carried(worked_on, step.x, whole)), **others)
         measured = pictures.scores(found, given.pixels, bad.pixels) if played else {}
@@ -142,14 +140,36 @@ class Restoration:
         if worked_on.shape != whole.shape:
             notes = (*notes, f"Haze lies over the whole picture: it was judged at {worked_on.shape[-1]} x "
                              f"{worked_on.shape[-2]} px, and the change of colours was carried to the full size.")
-        if recipe.samples > 1 and options["diversity"] == 0:
+        if recipe.samples > 1 and not options["diversity"]:
             notes = (*notes, "With diversity 0 all samples are equal. Raise it to see what else fits.")
         yield Result(found, measured, pictures.completed(recipe, model, given.size), notes)
+
+    def _steps(self, denoise, degraded: torch.Tensor, schedule, recipe: Recipe, diversity: float) -> Iterator[Step]:
+        """The steps of a run on degraded (S, 3, H, W); x0, and x of the last one, are what is shown."""
+        first = degraded[:1]
+        if not diversity:
+            for step in faithful.estimates(denoise, first, schedule.start, _looks(recipe)):
+                shown = step.x0.expand(recipe.samples, -1, -1, -1)
+                yield replace(step, x=shown, x0=shown)
+            return
+        *_, estimate = faithful.estimates(denoise, first, schedule.start, 1)
+        rng = Rng(recipe.seed, recipe.samples)
+        start = rng.normal_like(degraded) * schedule(schedule.start)[1]
+
+        def conditioned(x, t):
+            return denoise(x, t, cond=degraded)
+
+        for step in pictures.solve(recipe, conditioned, start, schedule, rng):
+            shown = step.x + denoisers.residual_shift(degraded, step.t, schedule)
+            if step.index == step.total:
+                shown = faithful.between(estimate.x0, shown, diversity)
+            yield replace(step, x=shown, x0=faithful.between(estimate.x0, step.x0, diversity), nfe=step.nfe + 1)
 
     def evaluate(self, data: str, limit: int | None = None) -> list[dict[str, Any]]:
         """Rows per degradation and method at strength 0.5: input, classical ones, ours in five steps.
 
-        One sample has diversity 0; the mean of several is over samples of diversity 1.
+        The estimate has diversity 0 and looks at most five times at the picture; the mean of several is over samples
+        of diversity 1.
         """
         from engine.tasks.restoration import evaluate
 
@@ -161,6 +181,13 @@ class Restoration:
             return result.arrays["samples"].values
 
         return evaluate.evaluate(restore, evaluate.pictures_of(data, limit))
+
+
+def _looks(recipe: Recipe) -> int:
+    """How often the picture is looked at where nothing is drawn: from as many sides as there are steps and sense."""
+    kind = recipe.options.get("degradation", AUTO)
+    sides = DEGRADATIONS[NAMES.index(kind)].orientations if kind in NAMES else 1
+    return min(recipe.steps, sides)
 
 
 TASK = Restoration()

@@ -34,6 +34,7 @@ def _spec(data: Path) -> Spec:
         validate=partial(validate, _validation(paths)), sheet=partial(sheet, _validation(paths)),
         data="flowers, grocery and wallpapers crops with procedural degradations",
         licences="flower_photos CC-BY; grocery MIT; wallpapers CC0, Unsplash, CC BY-SA",
+        note="Still an early state; what it misses of its goals is measured in the README.",
         failures=("Text and faces are not in the training data.",
                   "Shadows that fill the whole picture cannot be told from dark objects.",
                   "Raindrops and deep shadow are filled in by guess: plausible, not measured."))
