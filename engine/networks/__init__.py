@@ -3,14 +3,18 @@
 from torch import nn
 
 from engine.networks.bases import GaussianUNet, ResidualUNet
+from engine.networks.cloud_colour import CloudColour
 from engine.networks.contrast import ContrastUNet
 from engine.networks.eanet import EANet
 from engine.networks.medseg import MaskUNet, MedSeg
+from engine.networks.pointcloud import CloudGeometry, CloudPointwise
 from engine.networks.wavelet_unet import WaveletUNet
 
 _KINDS: dict[str, type[nn.Module]] = {"wavelet_unet": WaveletUNet, "residual_unet": ResidualUNet,
                                      "gaussian_unet": GaussianUNet, "eanet": EANet,
-                                     "medseg": MedSeg, "mask_unet": MaskUNet, "contrast_unet": ContrastUNet}
+                                     "medseg": MedSeg, "mask_unet": MaskUNet, "contrast_unet": ContrastUNet,
+                                     "cloud_geometry": CloudGeometry, "cloud_pointwise": CloudPointwise,
+                                     "cloud_colour": CloudColour}
 
 
 def build(kind: str, **options) -> nn.Module:
