@@ -8,13 +8,14 @@ from engine.networks.contrast import ContrastUNet
 from engine.networks.eanet import EANet
 from engine.networks.medseg import MaskUNet, MedSeg
 from engine.networks.pointcloud import CloudGeometry, CloudPointwise
+from engine.networks.teeth import TeethNetwork
 from engine.networks.wavelet_unet import WaveletUNet
 
 _KINDS: dict[str, type[nn.Module]] = {"wavelet_unet": WaveletUNet, "residual_unet": ResidualUNet,
                                      "gaussian_unet": GaussianUNet, "eanet": EANet,
                                      "medseg": MedSeg, "mask_unet": MaskUNet, "contrast_unet": ContrastUNet,
                                      "cloud_geometry": CloudGeometry, "cloud_pointwise": CloudPointwise,
-                                     "cloud_colour": CloudColour}
+                                     "cloud_colour": CloudColour, "teeth": TeethNetwork}
 
 
 def build(kind: str, **options) -> nn.Module:

@@ -15,7 +15,8 @@ _HOMES = {"restoration": "engine.tasks.restoration.training", "inpainting": "eng
                            "segmentation_vessels_unet", "segmentation_demo", "segmentation_demo_unet"),
                           "engine.tasks.segmentation.training"),
           **dict.fromkeys(("contrast_sub", "contrast_pc"), "engine.tasks.contrast.training"),
-          **dict.fromkeys(("cloud_geometry", "cloud_pointwise", "cloud_colour"), "engine.tasks.pointcloud.training")}
+          **dict.fromkeys(("cloud_geometry", "cloud_pointwise", "cloud_colour"), "engine.tasks.pointcloud.training"),
+          **dict.fromkeys(("teeth", "teeth_regressor"), "engine.tasks.teeth.training")}
 
 
 def names() -> tuple[str, ...]:

@@ -1,0 +1,43 @@
+import torch
+
+from engine.tasks.teeth import metrics, staging
+from engine.tasks.teeth.dentition import Motion
+
+
+def test_stages_stay_within_the_limits_and_arrive(patients, crooked):
+    motion = crooked.motion_to(patients)
+    for patient in range(2):
+        before, goal = crooked[patient:patient + 1], patients[patient:patient + 1]
+        stages = staging.staged(before, motion[patient:patient + 1])
+        # Rounding of 32-bit rotations, and the last stage's rest of up to 1e-4 mm.
+        assert stages.stage_mm.max() <= staging.LIMIT_MM + 1e-3
+        assert stages.stage_deg.max() <= staging.LIMIT_DEG + 0.02
+        assert metrics.add_mm(before.moved(stages.motions[-1]), goal).max() < 1e-3
+        assert stages.excess_mm[-1] < 0.01 and len(stages.remaining) < len(stages.motions) / 2
+
+
+def test_number_of_stages_of_a_single_movement(patients):
+    """2 mm at 0.25 mm each are eight stages; the others stay where they are. The gap makes way for a wisdom tooth."""
+    patient = patients[:1]
+    centres = patient.centres.clone()
+    slot = 1
+    centres[0, slot] -= 2.0 * patient.axes[0, slot, 0]
+    stages = staging.staged(patient, Motion(torch.eye(3).expand_as(patient.axes), centres))
+    assert len(stages.motions) == 8
+    moved = stages.stage_mm.sum(0) > 1e-3
+    assert moved[slot] and moved.sum() <= 3
+
+
+def test_teeth_give_way_on_the_road(patients):
+    """Two neighbours that change sides of the arch's line would pass through each other on straight paths."""
+    patient = patients[:1]
+    a, b = 8, 9
+    start, goal = patient.centres.clone(), patient.centres.clone()
+    for centres, sign in ((start, 1.0), (goal, -1.0)):
+        centres[0, a] += sign * 4.0 * patient.axes[0, a, 1] - 1.5 * patient.axes[0, a, 0]
+        centres[0, b] -= sign * 4.0 * patient.axes[0, b, 1] - 1.5 * patient.axes[0, b, 0]
+    before = patient.at(patient.axes, start)
+    stages = staging.staged(before, Motion(torch.eye(3).expand_as(patient.axes), goal))
+    assert torch.allclose(stages.motions[-1].centre, goal, atol=1e-3)
+    straight = [before.at(patient.axes, start + share * (goal - start)) for share in torch.linspace(0, 1, 17)]
+    assert stages.overlap_mm.max() < max(metrics.collision_mm3(t).item() for t in straight)
