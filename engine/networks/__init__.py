@@ -6,6 +6,7 @@ from engine.networks.bases import GaussianUNet, ResidualUNet
 from engine.networks.cloud_colour import CloudColour
 from engine.networks.contrast import ContrastUNet
 from engine.networks.eanet import EANet
+from engine.networks.forecaster import Forecaster
 from engine.networks.medseg import MaskUNet, MedSeg
 from engine.networks.pointcloud import CloudGeometry, CloudPointwise
 from engine.networks.teeth import TeethNetwork
@@ -14,8 +15,10 @@ from engine.networks.wavelet_unet import WaveletUNet
 _KINDS: dict[str, type[nn.Module]] = {"wavelet_unet": WaveletUNet, "residual_unet": ResidualUNet,
                                      "gaussian_unet": GaussianUNet, "eanet": EANet,
                                      "medseg": MedSeg, "mask_unet": MaskUNet, "contrast_unet": ContrastUNet,
+                                     "forecaster": Forecaster,
                                      "cloud_geometry": CloudGeometry, "cloud_pointwise": CloudPointwise,
-                                     "cloud_colour": CloudColour, "teeth": TeethNetwork}
+                                     "cloud_colour": CloudColour,
+                                     "teeth": TeethNetwork}
 
 
 def build(kind: str, **options) -> nn.Module:

@@ -14,6 +14,8 @@ _HOMES = {"restoration": "engine.tasks.restoration.training", "inpainting": "eng
           **dict.fromkeys(("segmentation_nuclei", "segmentation_nuclei_unet", "segmentation_vessels",
                            "segmentation_vessels_unet", "segmentation_demo", "segmentation_demo_unet"),
                           "engine.tasks.segmentation.training"),
+          **dict.fromkeys(("forecast_pressure", "forecast_temperature", "forecast_sphere"),
+                          "engine.tasks.forecast.training"),
           **dict.fromkeys(("contrast_sub", "contrast_pc"), "engine.tasks.contrast.training"),
           **dict.fromkeys(("cloud_geometry", "cloud_pointwise", "cloud_colour"), "engine.tasks.pointcloud.training"),
           **dict.fromkeys(("teeth", "teeth_regressor"), "engine.tasks.teeth.training")}
