@@ -61,7 +61,8 @@ def _gallery(result: Result, samples: list[Any]) -> list[tuple[Any, str]]:
 
 def _numbers(result: Result) -> str:
     rows = {name: float(value) for name, value in result.metrics.items()}
-    measured = "<h3>Against the clean reference</h3>" + figures.pairs(rows) if rows else ""
+    title = "Against the clean reference" if "reference" in result.arrays else "Measured"
+    measured = f"<h3>{title}</h3>" + figures.pairs(rows) if rows else ""
     legend = _legend(result.arrays["spread"]) if "spread" in result.arrays else ()
     return measured + figures.bullets([*legend, *result.notes])
 
