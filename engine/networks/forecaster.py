@@ -145,8 +145,7 @@ class GridConv(nn.Conv2d):
 class Halve(nn.Conv2d):
     """4x4 convolution that halves the grid, rounding up; a grid that wraps must have an even number of columns.
 
-    What is corrected is smooth. On half the grid an iteration costs a quarter and sees twice as far: on daily pressure
-    the error fell about three times as fast as on the full grid.
+    What is corrected is smooth. On half the grid an iteration costs a quarter and sees twice as far.
     """
 
     def __init__(self, channels: int, out: int, wraps: bool):
