@@ -158,15 +158,17 @@ def _usual(task: Task, before: Row, now: Row) -> Values:
 
 
 def cost(task: Task, values: Mapping[str, Any], seconds_per_call: float | None) -> str:
-    """"20 steps x 1 = 20 network calls, about 0.4 s". Without a measured time the last part is left out."""
+    """"20 steps x 1 = 20 network calls, about 0.4 s". Without a measured time the last part is left out, and without
+    a whole number of calls a step the product.
+    """
     try:
         wanted = recipe(task, dict(values) | {"seed": 0})
     except InputError as error:
         return str(error)
     calls = task.calls(wanted)
-    per_step = calls / wanted.steps
-    each = f"{per_step:g}" if abs(per_step - round(per_step, 1)) < 1e-9 else f"{per_step:.1f}"
-    text = f"{_count(wanted.steps, 'step')} x {each} = {_count(calls, 'network call')}"
+    each, rest = divmod(calls, wanted.steps)
+    joined = f" x {each} = " if each and not rest else ", "
+    text = f"{_count(wanted.steps, 'step')}{joined}{_count(calls, 'network call')}"
     if wanted.samples > 1:
         text += f" for {wanted.samples} samples"
     return text if seconds_per_call is None else f"{text}, about {duration(calls * seconds_per_call)}"

@@ -30,6 +30,11 @@ def solver_names() -> tuple[str, ...]:
     return tuple(entry.name for entry in solvers.self_sufficient() if not entry.tags & {"adaptive", "shifted"})
 
 
+def unshifted_solver_names() -> tuple[str, ...]:
+    """Solvers that need nothing of their own, but Resfusion's, which has a schedule of its own."""
+    return tuple(entry.name for entry in solvers.self_sufficient() if "residual" not in entry.tags)
+
+
 def completed(recipe: Recipe, model: Model, size: tuple[int, int]) -> Recipe:
     """The recipe with what the run itself decides: weights, size, versions, device and precision."""
     device = devices.choose()

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from engine import guidance, models, solvers
+from engine import guidance, models
 from engine.errors import InputError
 from engine.io.pictures import Picture
 from engine.models.model import Model
@@ -68,7 +68,7 @@ class ContrastSynthesis:
     guidance_range = (0.0, 4.0)
     steps_range = (1, 200)
     samples_range = (1, 16)
-    samplers = tuple(entry.name for entry in solvers.self_sufficient() if "residual" not in entry.tags)
+    samplers = pictures.unshifted_solver_names()
 
     def solvers(self, options: Mapping[str, Any]) -> tuple[str, ...]:
         """All that need nothing of their own, but Resfusion's, which has another schedule."""

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from engine import models, solvers
+from engine import models
 from engine.errors import InputError
 from engine.io.medical.scan import Scan, slice_picture
 from engine.models.model import Model
@@ -65,7 +65,7 @@ class Segmentation:
     guidance_range = (1.0, 1.0)
     steps_range = (1, 200)
     samples_range = (1, 16)
-    samplers = tuple(entry.name for entry in solvers.self_sufficient() if "residual" not in entry.tags)
+    samplers = pictures.unshifted_solver_names()
 
     def solvers(self, options: Mapping[str, Any]) -> tuple[str, ...]:
         """All that need nothing of their own, but Resfusion's, which has another schedule."""

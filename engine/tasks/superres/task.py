@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from engine import denoisers, guidance, models, solvers, tiles
+from engine import denoisers, guidance, models, tiles
 from engine.errors import InputError
 from engine.io.geotiff import GeoPicture, encode
 from engine.io.pictures import Picture, to_pixels
@@ -68,7 +68,7 @@ class SuperResolution:
     guidance_range = (1.0, 1.0)
     steps_range = (1, 200)
     samples_range = (1, 16)
-    samplers = tuple(entry.name for entry in solvers.self_sufficient() if "residual" not in entry.tags)
+    samplers = pictures.unshifted_solver_names()
 
     def relevant(self, options: Mapping[str, Any]) -> tuple[str, ...]:
         """Names of the settings that have an effect: a regression draws nothing."""
