@@ -3,6 +3,7 @@
 import colorsys
 import json
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -26,6 +27,16 @@ _PARTS = ((0, 114, 178), (230, 159, 0), (0, 158, 115), (204, 121, 167), (86, 180
 
 # Between the two themes, so that white and black models stand out in both.
 _BEHIND_MODEL = (0.42, 0.47, 0.5, 1.0)
+
+
+def _renderers() -> list[str]:
+    return sorted(path.name for path in (Path(gr.__file__).parent / "templates/frontend/assets").glob("Canvas3D-*.js"))
+
+
+_RENDERER_FIRST = f"""async (value) => {{
+  for (const name of {_renderers()}) await import(`${{window.gradio_config.root}}/assets/${{name}}`).catch(() => {{}});
+  return [value];
+}}"""
 
 
 class PointsView:
@@ -55,8 +66,9 @@ class PointsView:
         self.components: list[Component] = [self.box, self.title, self.cloud, self.solid, self.model, self.closer,
                                             self.plot, self.numbers, self.files]
         # Both are heavy in the browser, so they are built when opened, from what the page has: the server keeps no
-        # results. (gradio 6.31's Model3D stays empty when a generator fills it, which sends its last value twice.)
-        self.solid.expand(model, self.files, self.model, **QUIET)
+        # results. (gradio 6.31's Model3D stays empty when its value comes again, as it may, while its renderer is still
+        # being fetched; so that is fetched first.)
+        self.solid.expand(model, self.files, self.model, js=_RENDERER_FIRST, **QUIET)
         self.closer.expand(plot, self.cloud, self.plot, **QUIET)
 
     def show(self, result: Result, files: list[str], inputs: Mapping[str, Any]) -> dict[Component, Any]:

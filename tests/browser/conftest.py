@@ -38,9 +38,9 @@ class Watched:
 
 
 @contextmanager
-def serving(*arguments: str) -> Iterator[str]:
+def serving(*arguments: str, script: str = "serve.py") -> Iterator[str]:
     """The address of a page served by another process."""
-    process = subprocess.Popen([sys.executable, str(HERE / "serve.py"), *arguments], stdin=subprocess.PIPE,
+    process = subprocess.Popen([sys.executable, str(HERE / script), *arguments], stdin=subprocess.PIPE,
                                stdout=subprocess.PIPE, text=True)
     try:
         url = process.stdout.readline().strip()

@@ -3,65 +3,30 @@
 import io
 import json
 import re
-import subprocess
-import sys
 import zipfile
-from dataclasses import dataclass, field
-from pathlib import Path
+from functools import partial
 
 import numpy as np
 import pytest
 from PIL import Image
 from playwright.sync_api import expect
 
+from tests.browser.conftest import serving
 from tests.ui.segmentation.fake_scan_task import DISCS, SIDE_PX, discs
 
 FINISH_MS = 30_000
 MASK = "#segmentation-mask"
 
 
-@dataclass
-class Watched:
-    """An open page and what it asked for."""
-
-    page: object
-    errors: list[str] = field(default_factory=list)
-    requests: list[str] = field(default_factory=list)
-
-
 @pytest.fixture(scope="module")
 def url():
-    process = subprocess.Popen([sys.executable, str(Path(__file__).with_name("serve_segmentation.py"))], text=True,
-                               stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-    address = process.stdout.readline().strip()
-    assert address.startswith("http"), "the server did not start"
-    yield address
-    process.stdin.close()
-    process.wait(timeout=20)
+    with serving(script="serve_segmentation.py") as address:
+        yield address
 
 
 @pytest.fixture
-def watched(chromium, url):
-    pages = []
-
-    def opened(width=1280, height=900, scheme="light"):
-        found = Watched(chromium.new_page())
-        page = found.page
-        pages.append(page)
-        page.set_viewport_size({"width": width, "height": height})
-        page.emulate_media(color_scheme=scheme)
-        page.on("console", lambda line: found.errors.append(line.text) if line.type == "error" else None)
-        page.on("pageerror", lambda error: found.errors.append(str(error)))
-        page.on("request", lambda request: found.requests.append(request.url))
-        page.goto(url)
-        page.locator("#segmentation-run").wait_for()
-        page.wait_for_load_state("networkidle")
-        return found
-
-    yield opened
-    for page in pages:
-        page.evaluate("localStorage.clear()")
-        page.close()
+def watched(open_page, url):
+    return partial(open_page, url)
 
 
 def _run(page):
