@@ -9,6 +9,7 @@ from engine.networks.eanet import EANet
 from engine.networks.forecaster import Forecaster
 from engine.networks.medseg import MaskUNet, MedSeg
 from engine.networks.pointcloud import CloudGeometry, CloudPointwise
+from engine.networks.style import PatchAutoencoder, StyleUNet
 from engine.networks.teeth import TeethNetwork
 from engine.networks.wavelet_unet import WaveletUNet
 
@@ -18,7 +19,8 @@ _KINDS: dict[str, type[nn.Module]] = {"wavelet_unet": WaveletUNet, "residual_une
                                      "forecaster": Forecaster,
                                      "cloud_geometry": CloudGeometry, "cloud_pointwise": CloudPointwise,
                                      "cloud_colour": CloudColour,
-                                     "teeth": TeethNetwork}
+                                     "teeth": TeethNetwork,
+                                     "patch_autoencoder": PatchAutoencoder, "style_unet": StyleUNet}
 
 
 def build(kind: str, **options) -> nn.Module:

@@ -46,6 +46,22 @@ class ResidualBlock(nn.Module):
         return self.skip(x) + self.conv2(F.silu(h))
 
 
+class PlainBlock(nn.Module):
+    """Two 3x3 convolutions beside a shortcut, without any embedding; starts as the shortcut."""
+
+    def __init__(self, channels: int, out: int, norm_kind: str):
+        super().__init__()
+        self.norm1, self.norm2 = norm(norm_kind, channels), norm(norm_kind, out)
+        self.conv1, self.conv2 = nn.Conv2d(channels, out, 3, padding=1), nn.Conv2d(out, out, 3, padding=1)
+        self.skip = nn.Identity() if channels == out else nn.Conv2d(channels, out, 1)
+        nn.init.zeros_(self.conv2.weight)
+        nn.init.zeros_(self.conv2.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = self.conv1(F.silu(self.norm1(x)))
+        return self.skip(x) + self.conv2(F.silu(self.norm2(h)))
+
+
 class Attention(nn.Module):
     """Multi-head self-attention over the pixels of a small feature map; starts as the identity."""
 

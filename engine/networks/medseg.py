@@ -11,25 +11,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from engine import schedules
-from engine.networks.blocks import Attention, PixelNorm, ResidualBlock, TimeEmbedding, norm
+from engine.networks.blocks import Attention, PixelNorm, PlainBlock, ResidualBlock, TimeEmbedding, norm
 from engine.networks.haar import GatedDown, GatedUp, from_bands, to_bands
 from engine.networks.spectral import FrequencyFilter
-
-
-class PictureBlock(nn.Module):
-    """Two 3x3 convolutions beside a shortcut, without any embedding; starts as the shortcut."""
-
-    def __init__(self, channels: int, out: int):
-        super().__init__()
-        self.norm1, self.norm2 = norm("group", channels), norm("group", out)
-        self.conv1, self.conv2 = nn.Conv2d(channels, out, 3, padding=1), nn.Conv2d(out, out, 3, padding=1)
-        self.skip = nn.Identity() if channels == out else nn.Conv2d(channels, out, 1)
-        nn.init.zeros_(self.conv2.weight)
-        nn.init.zeros_(self.conv2.bias)
-
-    def forward(self, x: Tensor) -> Tensor:
-        h = self.conv1(F.silu(self.norm1(x)))
-        return self.skip(x) + self.conv2(F.silu(self.norm2(h)))
 
 
 class PictureNetwork(nn.Module):
@@ -45,12 +29,12 @@ class PictureNetwork(nn.Module):
         self.enter = nn.Conv2d(4 * channels, widths[0], 3, padding=1)
         self.down = nn.ModuleList()
         for before, width in pairwise((widths[0], *widths)):
-            self.down.append(nn.Sequential(PictureBlock(before, width),
-                                           *(PictureBlock(width, width) for _ in range(depth - 1))))
+            self.down.append(nn.Sequential(PlainBlock(before, width, "group"),
+                                           *(PlainBlock(width, width, "group") for _ in range(depth - 1))))
         self.shrink = nn.ModuleList(GatedDown(width) for width in widths[:-1])
-        self.middle = nn.Sequential(Attention(widths[-1], "group"), PictureBlock(widths[-1], widths[-1]))
+        self.middle = nn.Sequential(Attention(widths[-1], "group"), PlainBlock(widths[-1], widths[-1], "group"))
         self.grow = nn.ModuleList(GatedUp(below, width) for width, below in pairwise(widths))
-        self.up = nn.ModuleList(PictureBlock(width, width) for width in widths)
+        self.up = nn.ModuleList(PlainBlock(width, width, "group") for width in widths)
         self.emit = nn.ModuleList(nn.Conv2d(width, out, 1) for width, out in zip(widths[1:], emitted))
         self.leave_norm = norm("group", widths[0])
         self.leave = nn.Conv2d(widths[0], 4, 3, padding=1)

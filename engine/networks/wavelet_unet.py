@@ -52,10 +52,12 @@ class WaveletUNet(nn.Module):
         nn.init.zeros_(self.leave.weight)
         nn.init.zeros_(self.leave.bias)
 
-    def forward(self, x: Tensor, t: Tensor, label: Tensor | None = None, cond: Tensor | None = None) -> Tensor:
+    def forward(self, x: Tensor, t: Tensor, label: Tensor | None = None, cond: Tensor | None = None,
+                further: Tensor | None = None) -> Tensor:
         """The prediction, of x's shape.
 
-        x (B, C, H, W) of any size, t (B,) in [0, 1], label (B,) int64, cond (B, cond_channels, H, W).
+        x (B, C, H, W) of any size, t (B,) in [0, 1], label (B,) int64, cond (B, cond_channels, H, W); further
+        (B, embedding): what else it is told, beside the time.
         """
         height, width = x.shape[-2:]
         if self.cond_channels:
@@ -67,6 +69,8 @@ class WaveletUNet(nn.Module):
         if self.label is not None:
             none = torch.full_like(t, self.classes, dtype=torch.long) if label is None else label
             embedding = embedding + self.label(none)
+        if further is not None:
+            embedding = embedding + further
         embedding = F.silu(embedding)
         h = self.enter(to_bands(x) if self.stem else x)
         skips = []

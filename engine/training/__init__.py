@@ -18,6 +18,7 @@ _HOMES = {"restoration": "engine.tasks.restoration.training", "inpainting": "eng
                           "engine.tasks.forecast.training"),
           **dict.fromkeys(("contrast_sub", "contrast_pc"), "engine.tasks.contrast.training"),
           **dict.fromkeys(("cloud_geometry", "cloud_pointwise", "cloud_colour"), "engine.tasks.pointcloud.training"),
+          **dict.fromkeys(("style_autoencoder", "style"), "engine.tasks.style.training"),
           **dict.fromkeys(("teeth", "teeth_regressor"), "engine.tasks.teeth.training")}
 
 
