@@ -19,7 +19,7 @@ class PatchAutoencoder(nn.Module):
     `centre` (192,), `spread` (C,). It works on pictures of any size whose sides are multiples of 8.
     """
 
-    def __init__(self, latents: int = 24, widths: tuple[int, int, int] = (48, 96, 160)):
+    def __init__(self, latents: int = 24, widths: tuple[int, int, int] = (40, 80, 144)):
         super().__init__()
         self.register_buffer("basis", torch.zeros(latents, 3 * PATCH**2))
         self.register_buffer("centre", torch.zeros(3 * PATCH**2))
@@ -66,7 +66,7 @@ class StyleUNet(nn.Module):
     """
 
     def __init__(self, latents: int = 24, statistics: int = 0, squeezed: int = 16, embedding: int = 192,
-                 features: tuple[int, int] = (96, 128), widths: tuple[int, ...] = (128, 160, 160), depth: int = 2):
+                 features: tuple[int, int] = (64, 96), widths: tuple[int, ...] = (112, 144, 144), depth: int = 2):
         super().__init__()
         self.squeeze = nn.Sequential(nn.Conv2d(latents, squeezed, 1), nn.SiLU(), nn.Conv2d(squeezed, squeezed, 1))
         self.detail = TimeEmbedding(embedding)

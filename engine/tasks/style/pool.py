@@ -14,7 +14,7 @@ from engine.training import pictures
 from engine.training.spec import Batch
 
 SIDE = 128
-_ENTRIES = 6000
+_ENTRIES = 3600
 _AT_ONCE = 24
 _COUNT = 24
 _NO_STRUCTURE, _NO_STYLE = 0.3, 0.15
