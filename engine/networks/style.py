@@ -42,14 +42,17 @@ class PatchAutoencoder(nn.Module):
             h = part(F.pixel_unshuffle(h, 2) if _kernel(part) == 1 else h)
         return linear + self.into(h)
 
+    def preview(self, latents: Tensor) -> Tensor:
+        """Pictures by the components alone: what a step looks like, in a hundredth of the time of `decode`."""
+        patches = F.conv2d(latents * self.spread[:, None, None], self.basis.T[..., None, None])
+        return F.pixel_shuffle(patches + self.centre[:, None, None], PATCH)
+
     def decode(self, latents: Tensor) -> Tensor:
         """Pictures of latents; not clipped."""
-        patches = F.conv2d(latents * self.spread[:, None, None], self.basis.T[..., None, None])
-        linear = F.pixel_shuffle(patches + self.centre[:, None, None], PATCH)
         h = latents
         for part in self.outward:
             h = F.pixel_shuffle(part(h), 2) if _kernel(part) == 1 else part(h)
-        return linear + F.pixel_shuffle(self.out(h), 2)
+        return self.preview(latents) + F.pixel_shuffle(self.out(h), 2)
 
     def forward(self, x: Tensor, t: Tensor | None = None, **_) -> Tensor:
         """decode(encode(x)), whatever the time: so that it trains and is judged like other networks."""

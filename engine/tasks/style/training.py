@@ -13,7 +13,6 @@ from torch import Tensor
 from engine import metrics
 from engine.errors import InputError
 from engine.networks.style import PATCH
-from engine.rng import Rng
 from engine.tasks.style import sampling, statistics
 from engine.tasks.style.material import Material, material, varied
 from engine.tasks.style.pool import Pool
@@ -109,8 +108,8 @@ def _validate(held_out: np.ndarray, codec, denoise) -> dict[str, float]:
 
 def _drawn(contents: np.ndarray, styles: np.ndarray, codec, denoise, **dials: Any) -> Tensor:
     with torch.no_grad():
-        told = sampling.told(codec, pictures.to_tensor(contents), [pictures.to_tensor(styles)])
-        return codec.decode(sampling.draw(denoise, told, Rng(0, len(contents)), steps=15, **dials)).clamp(-1, 1)
+        told = sampling.told(codec, pictures.to_tensor(contents), pictures.to_tensor(styles))
+        return codec.decode(sampling.draw(denoise, told, steps=15, **dials)).clamp(-1, 1)
 
 
 def _sheet(held_out: np.ndarray, codec, denoise) -> np.ndarray:

@@ -1,0 +1,96 @@
+"""Structure kept and style taken, over the dials and beside classical transfers, in one run."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from engine import metrics, models
+from engine.io.pictures import Picture, to_pixels
+from engine.tasks.measuring import Averages, pictures_in, timed
+from engine.tasks.style import baselines, canvas, examples, sampling, statistics
+from engine.tasks.style.procedural import STYLES
+
+CONTENTS, SIDE_PX = 6, 192
+DIALS = tuple((content, style) for content in (0.5, 1.0, 1.5) for style in (0.5, 1.5, 2.5))
+
+
+def evaluate(task, data: str, limit: int | None = None) -> list[dict[str, Any]]:
+    """One row per method and dial position, means over pairs of Kodak pictures (at most `limit`) and styles.
+
+    Styles: the lowest quarters of the paintings, which training has not seen, and the hands made by the program on a
+    picture that it has not seen either. ssim: of the lightness to the content; edges: correlation of the magnitudes of
+    their gradients; style_distance: root mean square difference of `statistics.describe`; features_distance: the same
+    of what the network's own style features say. Last a row of the autoencoder alone: psnr_db on all contents.
+    """
+    most = CONTENTS if limit is None else min(limit, CONTENTS)
+    contents = [canvas.fitted(pixels, SIDE_PX) for pixels in pictures_in(Path(data) / "kodak24", most)]
+    styles = list(_styles(Path(data)))
+    averages = Averages("method", "content", "style")
+    own = _features()
+    for number, content in enumerate(contents):
+        for style in styles[number % 3::3]:
+            for (method, *dials), apply in _methods(task, number):
+                drawn, seconds = timed(apply, content, style)
+                averages.add((method, *dials), _figures(drawn, content, style, own) | {"seconds": seconds})
+    return [*averages.rows(), _autoencoder(Path(data))]
+
+
+def _methods(task, seed: int) -> Iterator[tuple[tuple, Callable[[np.ndarray, np.ndarray], np.ndarray]]]:
+    yield ("the photograph", "", ""), lambda content, style: content
+    yield ("colours, Reinhard", "", ""), baselines.reinhard
+    yield ("colours, histograms", "", ""), baselines.histograms
+    yield ("wavelet statistics, fitted", "", ""), baselines.fitted_bands
+    default = sampling.CONTENT, sampling.STYLE
+    for content, style in dict.fromkeys((default, *DIALS)):
+        recipe = task.defaults.replace(seed=seed, options={"content": content, "style": style, "size": str(SIDE_PX)})
+
+        def ours(photograph: np.ndarray, hand: np.ndarray, recipe=recipe) -> np.ndarray:
+            with torch.no_grad():
+                *_, result = task.run({"content": Picture(photograph), "style": Picture(hand)}, recipe)
+            return result.arrays["samples"].values[0]
+
+        yield ("ours", content, style), ours
+
+
+def _styles(data: Path) -> Iterator[np.ndarray]:
+    for painting in pictures_in(data / "style_pd"):
+        yield canvas.fitted(painting[-max(painting.shape[0] // 4, 96):], SIDE_PX)
+    for hand in STYLES:
+        yield canvas.fitted(examples.styled("rocket", hand), SIDE_PX)
+
+
+def _features() -> Callable[[np.ndarray], np.ndarray]:
+    """The network's own description of a picture's style, (E,)."""
+    network, codec = models.load("style").network, models.load("style_autoencoder").network
+
+    @torch.no_grad()
+    def of(picture: np.ndarray) -> np.ndarray:
+        return network.style_of(**sampling.described(codec, canvas.padded(picture)))[0].numpy()
+
+    return of
+
+
+def _figures(drawn: np.ndarray, content: np.ndarray, style: np.ndarray,
+             features: Callable[[np.ndarray], np.ndarray]) -> dict[str, float]:
+    lightness, shown = metrics.luminance(content), metrics.luminance(drawn)
+    wanted, got = (statistics.describe(one[None])[0] for one in (style, drawn))
+    return {"ssim": metrics.ssim(shown, lightness), "edges": _edges(shown, lightness),
+            "style_distance": statistics.distance(got, wanted),
+            "features_distance": statistics.distance(features(drawn), features(style))}
+
+
+def _edges(a: np.ndarray, b: np.ndarray) -> float:
+    return float(np.corrcoef(*(np.hypot(*np.gradient(v)).ravel() for v in (a, b)))[0, 1])
+
+
+@torch.no_grad()
+def _autoencoder(data: Path) -> dict[str, Any]:
+    codec = models.load("style_autoencoder").network
+    found = []
+    for pixels in pictures_in(data / "kodak24"):
+        rebuilt = codec.decode(codec.encode(canvas.padded(pixels)))[..., :pixels.shape[0], :pixels.shape[1]]
+        found.append(metrics.psnr(to_pixels(rebuilt)[0], pixels))
+    return {"method": "the autoencoder alone", "psnr_db": round(float(np.mean(found)), 2), "cases": len(found)}
