@@ -40,7 +40,7 @@ def hatching(picture: Picture, rng: Generator, spacing: float = 5.0) -> Picture:
         dark = np.clip((0.92 - 0.21 * k - tone) / 0.45, 0, 1)
         ink = np.maximum(ink, np.clip((line - (1 - 0.62 * dark)) * spacing / 1.4, 0, 1) * (dark > 0.02))
     paper, black = np.array((0.96, 0.94, 0.88), np.float32), np.array((0.10, 0.10, 0.16), np.float32)
-    return paper + ink[..., None] * (black - paper)
+    return np.float32(paper + ink[..., None] * (black - paper))
 
 
 def mosaic(picture: Picture, rng: Generator, tile: float = 8.0) -> Picture:
