@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 
 from engine.errors import InputError
-from engine.report import bench, clinical, pictures
+from engine.report import bench, clinical, forecast, pictures, shapes, style
 from engine.report.tables import Row
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -28,6 +28,10 @@ _COLUMNS = {
                  "coverage", "seconds", "pictures"},
     "segmentation": {"set", "method", "dice", "brier", "calibration_error", "doubt_auroc", "seconds", "pictures"},
     "contrast": {"method", "target", "told", "samples", "mae", "psnr_db", "ssim", "slices"},
+    "teeth": {"crowns", "set", "method", "add_mm", "rotation_deg", "collisions", "six_keys", "seconds", "patients"},
+    "pointcloud": {"source", "method", "chamfer_x1000", "one_nna", "colour_accuracy", "part_miou", "seconds", "clouds"},
+    "forecast": {"record", "lead_h", "method", "unit", "rmse", "crps", "spread_skill", "starts"},
+    "style": {"method", "content", "style", "pictures"},
     "bench": {"title", "rows"},
 }
 
@@ -82,7 +86,9 @@ def _read(path: Path) -> tuple[str, list[Row]]:
 
 
 _TITLES = {"superres": "Super-resolution of satellite pictures", "steering": "Steering one prior",
-           "contrast": "Contrast synthesis"}
+           "contrast": "Contrast synthesis", "teeth": "Tooth arrangement", "pointcloud": "Sketch to 3-D",
+           "forecast": "Forecast maps", "style": "Style transfer"}
 _SECTIONS = {"restoration": pictures.restoration, "inpainting": pictures.inpainting, "superres": pictures.superres,
              "steering": pictures.steering, "segmentation": clinical.segmentation, "contrast": clinical.contrast,
-             "bench": bench.bench}
+             "teeth": shapes.teeth, "pointcloud": shapes.pointcloud, "forecast": forecast.forecast,
+             "style": style.style, "bench": bench.bench}
