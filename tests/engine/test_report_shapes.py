@@ -29,7 +29,8 @@ def test_a_regressor_adds_two_demands():
 
 def _cloud(method, chamfer, **known):
     return {"source": "invented", "method": method, "chamfer_x1000": chamfer, "emd": 0.1, "f_score": 0.5,
-            "one_nna": 0.6, "coverage": 0.5, "colour_accuracy": None, "part_miou": None, "seconds": 1.0, "clouds": 8} | known
+            "one_nna": 0.6, "coverage": 0.5, "colour_accuracy": None, "part_miou": None, "seconds": 1.0,
+            "clouds": 8} | known
 
 
 def test_unknown_figures_of_clouds_make_no_demand():
