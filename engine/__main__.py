@@ -28,7 +28,8 @@ JsonFile = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="A
 def run(
     name: TaskName,
     files: Annotated[list[str] | None, typer.Option(
-        "--in", metavar="FILE...", help="Inputs in the task's order, or NAME=FILE. A mask may be x0,y0,x1,y1.")] = None,
+        "--in", metavar="FILE...", help="Inputs in the task's order, or NAME=FILE. A mask may be x0,y0,x1,y1; texts "
+                                        "are NAME=WORDS.")] = None,
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where the results go.")] = Path("out"),
     recipe: Annotated[Path | None, typer.Option(metavar="FILE", help="Take the settings of a saved result.")] = None,
     solver: Annotated[str | None, typer.Option(help="Name of a solver.")] = None,

@@ -20,14 +20,16 @@ from ui import runs, settings, viewer
 from ui.settings import Values
 
 _BOTH = inspect.Parameter.POSITIONAL_OR_KEYWORD
+_TEXT = "text"
+"""The one kind of input that is no file."""
 _COMMON = {"solver": str, "steps": int, "spacing": str, "guidance": float, "seed": int, "samples": int}
 
 
 def endpoint(task: Task) -> Callable[..., Iterator[dict[str, Any]]]:
     """A generator function for `gr.api`, whose signature names the task's inputs and settings.
 
-    Inputs are files (`gradio_client.handle_file`). `options` holds further options of the solver; `model`
-    names a person's own where the task takes one. It yields
+    Inputs are files (`gradio_client.handle_file`), texts the words themselves. `options` holds further options of the
+    solver; `model` names a person's own where the task takes one. It yields
     {"progress": text, "files": [...], "recipe": JSON text, "metrics": {...}, "notes": [...]} after each event, so that
     a cancelled job stops within a step; the last one is the answer.
     """
@@ -44,8 +46,9 @@ def endpoint(task: Task) -> Callable[..., Iterator[dict[str, Any]]]:
         except InputError as problem:
             raise gr.Error(str(problem), print_exception=False) from None
 
-    parameters = [inspect.Parameter(entry.name, _BOTH, annotation=dict,
-                                    **({} if entry.required else {"default": None})) for entry in task.inputs]
+    parameters = [inspect.Parameter(entry.name, _BOTH, annotation=str if entry.kind == _TEXT else dict,
+                                    **({} if entry.required else {"default": "" if entry.kind == _TEXT else None}))
+                  for entry in task.inputs]
     parameters += [inspect.Parameter(name, _BOTH, annotation=kind, default=getattr(task.defaults, name))
                    for name, kind in _COMMON.items()]
     parameters += [typed(setting) for setting in task.settings]
@@ -95,11 +98,13 @@ def published(paths: Sequence[Path]) -> list[dict[str, Any]]:
 def _inputs(task: Task, given: dict[str, Any]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for entry in inputs.order(task.inputs):
-        path = _path(given[entry.name], entry.name)
-        if path is not None:
-            found[entry.name], _ = inputs.read(entry, path, found)
+        text = entry.kind == _TEXT
+        source = given[entry.name] or None if text else _path(given[entry.name], entry.name)
+        if source is not None:
+            found[entry.name], _ = inputs.read(entry, source, found)
         elif entry.required:
-            raise InputError(f"{entry.label} is missing.", fix="Send it as a file.", field=entry.name)
+            raise InputError(f"{entry.label} is missing.", fix=f"Send it as a {'text' if text else 'file'}.",
+                             field=entry.name)
     return found
 
 

@@ -17,8 +17,8 @@ Reader = Callable[[Any, str, Mapping[str, Any]], tuple[Any, tuple[str, ...]]]
 def read(spec: "InputSpec", source: Any, others: Mapping[str, Any]) -> tuple[Any, tuple[str, ...]]:
     """The value of one input and what there is to say about it.
 
-    source: a path, the bytes of a file, or what the kind takes beside (a mask may be a box "x0,y0,x1,y1"). others: the
-    inputs that were read before, in `order`. Raises InputError.
+    source: a path, the bytes of a file, or what the kind takes beside (a mask may be a box "x0,y0,x1,y1", a text is the
+    words themselves). others: the inputs that were read before, in `order`. Raises InputError.
     """
     return _READERS[spec.kind](source, spec.name, others)
 
@@ -52,4 +52,42 @@ def _scan(source: Any, field: str, others: Mapping[str, Any]) -> tuple[Any, tupl
     return scan, scan.notes
 
 
-_READERS: dict[str, Reader] = {"picture": _picture, "mask": _mask, "scan": _scan}
+def _field_of_maps(source: Any, field: str, others: Mapping[str, Any]) -> tuple[Any, tuple[str, ...]]:
+    """Source: a NetCDF, GRIB or zipped Zarr file, its bytes, or the folder of a Zarr store."""
+    from engine.io.fields import read as read_field
+
+    found = read_field(source, field)
+    return found, found.notes
+
+
+def _sketch(source: Any, field: str, others: Mapping[str, Any]) -> tuple[Any, tuple[str, ...]]:
+    from engine.io.sketches import read_sketch
+
+    sketch = read_sketch(source, field)
+    return sketch, sketch.notes
+
+
+def _text(source: Any, field: str, others: Mapping[str, Any]) -> tuple[Any, tuple[str, ...]]:
+    """Source: the words themselves, not a file."""
+    from engine.io.texts import read_text
+
+    return read_text(source, field), ()
+
+
+def _cloud(source: Any, field: str, others: Mapping[str, Any]) -> tuple[Any, tuple[str, ...]]:
+    from engine.io.clouds import read_cloud
+
+    cloud = read_cloud(source, field)
+    return cloud, cloud.notes
+
+
+def _dentition(source: Any, field: str, others: Mapping[str, Any]) -> tuple[Any, tuple[str, ...]]:
+    """Source: a file, a zip, a folder, bytes, or (name, bytes) pairs."""
+    from engine.io import dental
+
+    dentition = dental.read(source, field)
+    return dentition, dentition.notes
+
+
+_READERS: dict[str, Reader] = {"picture": _picture, "mask": _mask, "scan": _scan, "field": _field_of_maps,
+                             "sketch": _sketch, "text": _text, "cloud": _cloud, "dentition": _dentition}

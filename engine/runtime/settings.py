@@ -28,6 +28,16 @@ class Limits:
     """Largest volume, in memory and as an upload."""
     scan_files: int = 500
     """Most files of one DICOM series, and most pictures of one stack."""
+    field_bytes: int = 200_000_000
+    """Largest file of weather maps, and most that a zipped store unpacks to."""
+    field_values: int = 50_000_000
+    """Most values of one series of maps, places x times."""
+    mesh_bytes: int = 50_000_000
+    """Largest file of a mesh or a point cloud."""
+    mesh_faces: int = 1_000_000
+    """Most triangles of a mesh."""
+    cloud_points: int = 200_000
+    """Most points of a cloud; more are thinned."""
     request_bytes: int = 550_000_000
     """Largest request body of an upload: a volume and its overhead fit."""
     workers: int = 4

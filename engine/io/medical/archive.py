@@ -26,19 +26,27 @@ _PLAIN = "Zip the pictures themselves."
 def unpack(data: bytes, field: str = "picture") -> tuple[bytes, ...]:
     """The files of a zip in the natural order of their names (2 before 10), without hidden and system files.
 
+    Raises InputError as `entries` does.
+    """
+    return tuple(content for _, content in entries(data, field))
+
+
+def entries(data: bytes, field: str = "picture") -> tuple[tuple[str, bytes], ...]:
+    """The same files with their names in the zip.
+
     Raises InputError (field named) before unpacking: for too many entries or bytes, a ratio above 100, names that
     leave the folder, links, encryption, zips within the zip and unusual compression; and for damage.
     """
     try:
         _check_directory(data)
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            entries = archive.infolist()
-            wanted = [entry for entry in entries if not entry.is_dir() and not _hidden(entry.filename)]
-            _check_entries(entries, wanted)
+            listed = archive.infolist()
+            wanted = [entry for entry in listed if not entry.is_dir() and not _hidden(entry.filename)]
+            _check_entries(listed, wanted)
             for entry in wanted:
                 _check_not_packed(archive, entry)
             wanted.sort(key=lambda entry: _natural(entry.filename))
-            return tuple(_content(archive, entry, entry.file_size) for entry in wanted)
+            return tuple((entry.filename, _content(archive, entry, entry.file_size)) for entry in wanted)
     except InputError as error:
         raise InputError(error.what, error.why, error.fix, field=field) from None
     except (zipfile.BadZipFile, zlib.error, EOFError, struct.error, NotImplementedError, RuntimeError, ValueError,

@@ -100,17 +100,17 @@ def colour(model, points: np.ndarray, text: str, seed: int = 0, solver: str = SO
 
     model: a cloud_colour `engine.models.Model`. The geometry is encoded once.
     """
-    encoded = _encoded(model, points)
+    shape = {"encoded": encoded(model, points)}
     ids = tokens.encode(text, model.network.words).ids
     with torch.no_grad():
-        *_, last = colour_steps(model.denoiser, model.schedule, {"encoded": encoded}, ids, points.shape[1], seed,
+        *_, last = colour_steps(model.denoiser, model.schedule, shape, ids, points.shape[1], seed,
                                 solver, steps, weight)
     return (last.x.clamp(-1, 1).numpy() + 1) / 2
 
 
 def parts(model, points: np.ndarray) -> np.ndarray:
     """Part labels (S, N), places in `shapes.PARTS`, of clouds (S, N, 3) in shape coordinates, by their form alone."""
-    return _encoded(model, points)[..., :model.network.parts].argmax(-1).numpy()
+    return encoded(model, points)[..., :model.network.parts].argmax(-1).numpy()
 
 
 def upsampled(model, points: np.ndarray, sketch: np.ndarray | None, text: str, count: int = 8192, seed: int = 0,
@@ -143,6 +143,7 @@ def _part_network(model) -> Callable[..., Tensor]:
     return Runner(model.network.part, device, devices.precision(device))
 
 
-def _encoded(model, points: np.ndarray) -> Tensor:
+def encoded(model, points: np.ndarray) -> Tensor:
+    """Part logits and features (S, N, parts + features) of clouds (S, N, 3): what all steps of the colours share."""
     with torch.no_grad():
         return _part_network(model)(torch.from_numpy(np.float32(points)), torch.zeros(len(points)))

@@ -9,21 +9,17 @@ from engine import grids, guidance, models
 from engine.io.pictures import Picture, to_pixels
 from engine.rng import Rng
 from engine.solvers import solve
+from engine.tasks import photographs
 from engine.tasks.restoration.degradations import degrade
 
 _FACTOR = 8
 
 
 def photograph(loader: str, damage: str = "") -> Callable[[], dict[str, Picture]]:
-    """A picture of `skimage.data`, 320 px on its longer side, already damaged unless `damage` is empty."""
+    """A picture of `skimage.data`, already damaged unless `damage` is empty."""
 
     def make() -> dict[str, Picture]:
-        from skimage import data, transform
-
-        picture = getattr(data, loader)()[..., :3]
-        scale = 320 / max(picture.shape[:2])
-        shape = tuple(round(side * scale) for side in picture.shape[:2])
-        clean = transform.resize(picture, shape, anti_aliasing=True).astype(np.float32)
+        clean = photographs.photograph(loader)
         shown = degrade(damage, clean, 0.5, seed=0) if damage else clean
         return {"picture": Picture(np.uint8(shown * 255 + 0.5))}
 

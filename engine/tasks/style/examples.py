@@ -7,32 +7,28 @@ from typing import Any
 import numpy as np
 
 from engine.io.pictures import Picture
-from engine.tasks.restoration.examples import photograph
+from engine.tasks.photographs import LONGEST_PX, photograph
 from engine.tasks.style.procedural import STYLES
-
-_STYLE_PX = 320
 
 
 def pair(content: str, hand: str, sitter: str) -> Callable[[], dict[str, Any]]:
     """A photograph, and another one of scikit-image in a hand of `procedural.STYLES` ("" leaves it as it is)."""
-    return lambda: {"content": photograph(content)()["picture"], "style": Picture(styled(sitter, hand))}
+    return lambda: {"content": Picture(_bytes(photograph(content))), "style": Picture(styled(sitter, hand))}
 
 
 @lru_cache(maxsize=16)
 def styled(sitter: str, hand: str) -> np.ndarray:
     """A picture of scikit-image in one of our hands, (H, W, 3) uint8."""
-    import cv2
+    picture = photograph(sitter)
+    return _bytes(STYLES[hand](picture, np.random.default_rng(0)) if hand else picture)
 
-    pixels = photograph(sitter)()["picture"].pixels
-    scale = _STYLE_PX / max(pixels.shape[:2])
-    small = cv2.resize(pixels, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-    if not hand:
-        return small
-    return np.uint8(STYLES[hand](np.float32(small) / 255, np.random.default_rng(0)) * 255 + 0.5)
+
+def _bytes(picture: np.ndarray) -> np.ndarray:
+    return np.uint8(picture * 255 + 0.5)
 
 
 def texture(name: str) -> np.ndarray:
     """A texture of scikit-image as a picture, (H, W, 3) uint8."""
     from skimage import data
 
-    return np.repeat(getattr(data, name)()[:_STYLE_PX, :_STYLE_PX, None], 3, axis=2)
+    return np.repeat(getattr(data, name)()[:LONGEST_PX, :LONGEST_PX, None], 3, axis=2)
