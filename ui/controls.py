@@ -60,7 +60,8 @@ class Controls:
             for setting in task.settings:
                 if setting.advanced:
                     self._add(f"task.{setting.name}", _setting_component(setting))
-            for name, option in settings.all_options(task).items():
+            # Options of one name may differ between solvers; a page starts with those of the solver that it shows.
+            for name, option in (settings.all_options(task) | settings.solver_options(task, start["solver"])).items():
                 self._add(f"solver.{name}", _option_component(option))
             self._add("model", gr.Textbox, label="Your own model", max_length=300,
                       info="local:FOLDER or hub:owner/name in diffusers format; empty takes the shipped one")

@@ -26,7 +26,8 @@ NAME = "Diffuscope"
 SENTENCE = "Use diffusion models on real pictures, and see every step of how they work."
 REQUEST_BYTES = 4_000_000
 """Largest request that is no upload: settings and a painted mask."""
-STYLES = ("page.css", "picture.css", "viewer.css", "laboratory.css", "mask.css")
+STYLES = ("page.css", "picture.css", "viewer.css", "laboratory.css", "mask.css", "forecast.css", "teeth.css",
+          "sketch.css")
 MODE_OF = {"contrast": "segmentation"}
 """Tasks that have no tab of their own, but are a mode in that of another task."""
 CACHE_S = (600, 3600)

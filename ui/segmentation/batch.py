@@ -16,7 +16,7 @@ from ui.events import QUIET
 from ui.laboratory.run_card import RunCard, Updates, progress
 from ui.segmentation import scans, series
 from ui.segmentation.series import DONE, HEAD, MOST, WAITS, WORKS, Row
-from ui.segmentation.shelf import Shelf
+from ui.shelf import Shelf
 
 _KEPT_S, _KEPT = 3600, 1000
 _CONSENT = "I have checked that no name is burned into any of these pictures"

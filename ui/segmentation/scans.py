@@ -20,7 +20,7 @@ from engine.io.files import read_bytes, write_whole
 from engine.io.medical import Scan, slice_picture
 from engine.io.medical.reader import read
 from engine.runtime.settings import limits
-from ui.segmentation.shelf import Shelf
+from ui.shelf import Shelf
 
 KEPT_S = 3600
 _SCAN = f"{secrets.token_hex(16)}.npz"

@@ -19,7 +19,7 @@ from ui.events import QUIET
 from ui.picture_input import decode_mask
 from ui.segmentation import layers, saving, scans
 from ui.segmentation.correction import corrected
-from ui.segmentation.shelf import Shelf
+from ui.shelf import Shelf
 
 SCRIPTS = ("mask_objects.js", "mask_draw.js", "mask.js")
 """They make one script; the last one starts it."""

@@ -1,7 +1,7 @@
 """What is kept for a while: by key, within its bytes, until its time is over."""
 
-from ui.segmentation import shelf
-from ui.segmentation.shelf import Shelf
+from ui import shelf
+from ui.shelf import Shelf
 
 
 def test_the_ones_used_longest_ago_go_first():

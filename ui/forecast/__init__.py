@@ -1,0 +1,1 @@
+"""The page's parts for weather maps: fields in, ensembles to look into out."""
