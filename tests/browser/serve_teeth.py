@@ -1,0 +1,25 @@
+"""Serves a page with a tooth arrangement without weights for its browser tests. Prints its address once it answers."""
+
+import os
+import sys
+from pathlib import Path
+
+os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from tests.ui.fake_task import FakeTask
+from tests.ui.teeth.fake_teeth_task import FakeTeethTask
+from ui import page
+
+
+def main() -> None:
+    """Build, launch on any free port, wait for the end of the input."""
+    demo = page.build([FakeTask(), FakeTeethTask(delay_s=0.02)])
+    _, url, _ = demo.launch(server_name="127.0.0.1", prevent_thread_lock=True, quiet=True, **page.serving())
+    print(url, flush=True)
+    sys.stdin.read()
+    demo.close()
+
+
+if __name__ == "__main__":
+    main()
