@@ -134,10 +134,6 @@ class GridConv(nn.Conv2d):
         super().__init__(channels, out, 3, dilation=dilation)
         self.wraps = wraps
 
-    def log_breadth(self, taught: bool = False) -> Tensor:
-        """log b (K,) of what the shift leaves: on new days, or on the days that taught it, where it is too small."""
-        return self.breadth[int(taught)][self.group]
-
     def forward(self, x: Tensor) -> Tensor:
         return super().forward(surrounded(x, self.dilation[0], self.wraps))
 
@@ -151,10 +147,6 @@ class Halve(nn.Conv2d):
     def __init__(self, channels: int, out: int, wraps: bool):
         super().__init__(channels, out, 4, stride=2)
         self.wraps = wraps
-
-    def log_breadth(self, taught: bool = False) -> Tensor:
-        """log b (K,) of what the shift leaves: on new days, or on the days that taught it, where it is too small."""
-        return self.breadth[int(taught)][self.group]
 
     def forward(self, x: Tensor) -> Tensor:
         even = F.pad(x, (0, x.shape[-1] % 2, 0, x.shape[-2] % 2), "replicate")
@@ -181,10 +173,6 @@ class Block(nn.Module):
         nn.init.zeros_(self.modulation.bias)
         nn.init.zeros_(self.conv2.weight)
         nn.init.zeros_(self.conv2.bias)
-
-    def log_breadth(self, taught: bool = False) -> Tensor:
-        """log b (K,) of what the shift leaves: on new days, or on the days that taught it, where it is too small."""
-        return self.breadth[int(taught)][self.group]
 
     def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
         scale, shift = self.modulation(embedding)[..., None, None].chunk(2, 1)
@@ -230,10 +218,6 @@ class Shaper(nn.Module):
         self.leave = GridConv(width, 1, wraps)
         nn.init.zeros_(self.leave.weight)
         nn.init.zeros_(self.leave.bias)
-
-    def log_breadth(self, taught: bool = False) -> Tensor:
-        """log b (K,) of what the shift leaves: on new days, or on the days that taught it, where it is too small."""
-        return self.breadth[int(taught)][self.group]
 
     def forward(self, x: Tensor, features: Tensor, t: Tensor) -> Tensor:
         embedding = self.time(t)

@@ -21,7 +21,7 @@ def forecast(rows: Sequence[Row]) -> Iterable[str]:
            "anything was fitted to. The CRPS is fair to the number of members; spread / RMSE and the share of truths "
            "outside all members (outer ranks) are 1 for a calibrated ensemble; short waves is the power of members "
            "over that of the truth.")
-    for name, group in groups(rows, "record").items():
+    for name, group in groups([row for row in rows if "crps" in row], "record").items():
         by_lead = groups(group, "lead_h")
         methods = list(dict.fromkeys(row["method"] for row in group))
         yield (f"**{_TITLES.get(name, name)}, {group[0]['starts']} starts, CRPS in {group[0]['unit']}**\n\n"
@@ -31,6 +31,15 @@ def forecast(rows: Sequence[Row]) -> Iterable[str]:
             {"lead, hours": str(row["lead_h"]), "method": row["method"]}
             | {shown: number(row.get(key), digits) for key, (shown, digits) in _FIGURES.items()} for row in group]))
         yield from _judged(name, by_lead)
+    yield from _storms([row for row in rows if "track_error" in row])
+
+
+def _storms(rows: Sequence[Row]) -> Iterable[str]:
+    if rows:
+        yield ("**Centres of tropical storms: distance in km to the best track**, in brackets the share of members that "
+               "still have the low\n\n" + table([{"lead, hours": str(lead)} | {
+                   row["method"]: f"{row['track_error']:.0f} ({row['followed']:.2f})" for row in group}
+                   for lead, group in groups(rows, "lead_h").items()]))
 
 
 def _of(rows: Sequence[Row], method: str, key: str) -> str:

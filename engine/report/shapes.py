@@ -53,7 +53,7 @@ def _arrangement(group: Sequence[Row]) -> Iterable[str]:
 
 def pointcloud(rows: Sequence[Row]) -> Iterable[str]:
     """One table per source, and what the goals say of invented shapes."""
-    for source, group in groups(rows, "source").items():
+    for source, group in groups([row for row in rows if "clouds" in row], "source").items():
         yield f"**{source}, {group[0]['clouds']} held-out shapes**\n\n" + table([
             {"method": row["method"]} | {shown: number(row.get(key), digits)
                                          for key, (shown, digits) in _CLOUDS.items()} for row in group])

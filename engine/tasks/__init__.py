@@ -9,10 +9,14 @@ from engine.errors import InputError
 if TYPE_CHECKING:
     from engine.tasks.base import Task
 
-_NAMES = ("inpainting", "restoration", "superres", "segmentation", "contrast")
+_NAMES = ("inpainting", "restoration", "superres", "style", "segmentation", "contrast", "teeth", "pointcloud",
+          "forecast")
 # Tasks that are not offered before all of these models are shipped.
 _AWAITED = {"superres": ("ediffsr", "ediffsr_regression"), "contrast": ("contrast_sub", "contrast_pc"),
-            "segmentation": ("segmentation_nuclei", "segmentation_vessels", "segmentation_demo")}
+            "segmentation": ("segmentation_nuclei", "segmentation_vessels", "segmentation_demo"),
+            "style": ("style", "style_autoencoder"), "teeth": ("teeth",),
+            "pointcloud": ("cloud_geometry", "cloud_colour"),
+            "forecast": ("forecast_pressure", "forecast_temperature")}
 
 
 def names() -> tuple[str, ...]:

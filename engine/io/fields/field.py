@@ -8,9 +8,12 @@ from engine.errors import InputError
 
 _TO_KELVIN = {"k": (1.0, 0.0), "kelvin": (1.0, 0.0), "degc": (1.0, 273.15), "celsius": (1.0, 273.15),
               "degrees_celsius": (1.0, 273.15), "degree_celsius": (1.0, 273.15), "c": (1.0, 273.15),
-              "degf": (5 / 9, 273.15 - 160 / 9), "fahrenheit": (5 / 9, 273.15 - 160 / 9)}
+              "degrees_c": (1.0, 273.15), "°c": (1.0, 273.15), "deg c": (1.0, 273.15),
+              "degk": (1.0, 0.0), "kelvins": (1.0, 0.0), "degf": (5 / 9, 273.15 - 160 / 9),
+              "f": (5 / 9, 273.15 - 160 / 9), "fahrenheit": (5 / 9, 273.15 - 160 / 9)}
 _TO_HECTOPASCAL = {"pa": (0.01, 0.0), "pascal": (0.01, 0.0), "pascals": (0.01, 0.0), "hpa": (1.0, 0.0),
-                   "mbar": (1.0, 0.0), "mb": (1.0, 0.0), "millibar": (1.0, 0.0), "millibars": (1.0, 0.0)}
+                   "kpa": (10.0, 0.0), "mbar": (1.0, 0.0), "mb": (1.0, 0.0), "millibar": (1.0, 0.0),
+                   "millibars": (1.0, 0.0)}
 _UNITS = ({unit: ("K", *rule) for unit, rule in _TO_KELVIN.items()}
           | {unit: ("hPa", *rule) for unit, rule in _TO_HECTOPASCAL.items()})
 
@@ -19,7 +22,8 @@ _UNITS = ({unit: ("K", *rule) for unit, rule in _TO_KELVIN.items()}
 class Field:
     """Maps in time order. values (time, lat, lon) float32 in `unit`; times datetime64[s], UTC, strictly rising.
 
-    lat, lon: degrees, both rising; longitudes run through the domain without a jump, from [-180, 180) on.
+    lat, lon: degrees, both rising; longitudes run through the domain without a jump, from [-180, 180) on. others: maps
+    of other quantities that the same file holds.
     """
 
     values: np.ndarray
@@ -29,6 +33,12 @@ class Field:
     unit: str
     name: str = ""
     notes: tuple[str, ...] = ()
+    others: "tuple[Field, ...]" = ()
+
+
+def base_unit_name(unit: str) -> str:
+    """"K" or "hPa" for a known unit of temperature or pressure, "" for none, another unit as it is."""
+    return _UNITS[unit.strip().lower()][0] if unit.strip().lower() in _UNITS else unit.strip()
 
 
 def base_unit(values: np.ndarray, unit: str) -> tuple[np.ndarray, str]:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from engine.rng import Rng
-from engine.tasks.forecast import baselines, metrics, world
+from engine.tasks.forecast import baselines, metrics, storms, world
 from engine.tasks.forecast.data import DOMAINS, Domain, Record, prepare, read, starts
 from engine.tasks.forecast.linear import LAGS
 from engine.tasks.forecast.sampling import Emulator, climate_of, emulator, space_of
@@ -20,6 +20,7 @@ MEMBERS = 20
 _ROWS = 200
 """Members of all starts that are computed at once: what the processor's cache likes."""
 _STARTS = 100
+_STORM_LEADS = 3
 
 
 def evaluate(data: str | Path, limit: int | None = None) -> list[dict[str, Any]]:
@@ -29,7 +30,9 @@ def evaluate(data: str | Path, limit: int | None = None) -> list[dict[str, Any]]
 
     rmse of the mean and fair crps, in hPa or K; spread_skill (1 is calibrated); outer_ranks: how often the truth lies
     outside all members, over what it should be; energy: energy score; spectrum: power of members in short waves over
-    the truth's; seconds: for all members of one start up to the longest lead.
+    the truth's; seconds: for all members of one start up to the longest lead. Where the folder has best tracks of
+    storms, also track_error in km, and followed: the share of members whose low is still there. A model that is not
+    shipped has one row that says so.
     """
     from engine import models
 
@@ -40,6 +43,10 @@ def evaluate(data: str | Path, limit: int | None = None) -> list[dict[str, Any]]
         ours = emulator(models.load(name)) if name in models.names() else None
         at = starts(record, record.domain.steps, _STARTS if limit is None else limit)
         rows += judged(record, at, ours)
+        if ours is None:
+            rows.append({"record": record.domain.name, "method": "ours: the model is not shipped"})
+        if record.domain.name == "pressure":
+            rows += _cyclones(record, data, ours)
         if record.domain is world.SPHERE:
             rows += [_optimal(lead // record.domain.step_hours, len(at)) for lead in record.domain.report_hours]
     return rows
@@ -47,6 +54,18 @@ def evaluate(data: str | Path, limit: int | None = None) -> list[dict[str, Any]]
 
 def _read(data: str | Path, domain: Domain) -> Record:
     return prepare(read(data, domain), domain)
+
+
+def _cyclones(record: Record, data: str | Path, ours: Emulator | None) -> list[dict[str, Any]]:
+    """Rows of storms that were on the map at the start; see `storms.rows`."""
+    found = storms.cases(record, storms.read(data), _STORM_LEADS)
+    if not found:
+        return []
+    at, rng = np.array([now for now, _ in found]), np.random.default_rng(0)
+    ensembles = {"linear inverse model": list(baselines.linear_inverse(record, at, _STORM_LEADS, MEMBERS, rng))}
+    if ours is not None:
+        ensembles["ours"] = list(ensemble(ours, record, at, _STORM_LEADS, MEMBERS))
+    return storms.rows(record, found, ensembles)
 
 
 def _optimal(lead: int, count: int) -> dict[str, Any]:
