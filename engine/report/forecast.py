@@ -36,8 +36,8 @@ def forecast(rows: Sequence[Row]) -> Iterable[str]:
 
 def _storms(rows: Sequence[Row]) -> Iterable[str]:
     if rows:
-        yield ("**Centres of tropical storms: distance in km to the best track**, in brackets the share of members that "
-               "still have the low\n\n" + table([{"lead, hours": str(lead)} | {
+        yield ("**Centres of tropical storms: distance in km to the best track**, in brackets the share of members "
+               "that still have the low\n\n" + table([{"lead, hours": str(lead)} | {
                    row["method"]: f"{row['track_error']:.0f} ({row['followed']:.2f})" for row in group}
                    for lead, group in groups(rows, "lead_h").items()]))
 
