@@ -2,7 +2,7 @@
 // `pointClouds(host, views, row)` gives { read, show, redraw }: one camera for all clouds in `host`, buttons for the views in `row`.
 // A cloud is { xyz: base64 int16 in 1/8000 of a unit (x right, y up, z to the viewer), rgb: base64 uint8 }; rgb is optional.
 const pointClouds = (() => {
-  const UNIT = 8000, MISSING = -32768, DISTANCE = 7, REACH = 1.25, FINE = 2, SLOW_MS = 18, REST_MS = 180, TURN_MS = 280;
+  const UNIT = 8000, MISSING = -32768, DISTANCE = 7, REACH = 1.38, FINE = 2, SLOW_MS = 18, REST_MS = 180, TURN_MS = 280;
   const BALL = 1.65, LIGHT = [-0.36, 0.5, 0.79], RADIAN = Math.PI / 180, STEP = 10 * RADIAN;
   const bytes = (text) => Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
   const clamp = (value, low, high) => Math.min(high, Math.max(low, value));

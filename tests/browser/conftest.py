@@ -87,10 +87,12 @@ def chromium():
 
 @pytest.fixture
 def open_page(chromium, server):
-    """Opens pages that are watched, with no settings kept from before, and closes them after the test."""
+    """Opens pages that are watched, with no settings kept from before, and closes them after the test. ready: what
+    stands on the page once its scripts have run."""
     pages = []
 
-    def opened(url: str = server.url, width: int = 1280, height: int = 900, scheme: str = "light") -> Watched:
+    def opened(url: str = server.url, width: int = 1280, height: int = 900, scheme: str = "light",
+               ready: str = ".pic[data-state]") -> Watched:
         watched = Watched(chromium.new_page())
         page = watched.page
         pages.append(page)
@@ -101,7 +103,7 @@ def open_page(chromium, server):
         page.on("request", lambda request: _note(watched, request.url, url))
         page.goto(url)
         page.locator(".run-button").first.wait_for()
-        page.locator(".pic[data-state]").first.wait_for()
+        page.locator(ready).first.wait_for()
         return watched
 
     yield opened

@@ -7,7 +7,7 @@ from playwright.sync_api import expect
 
 from tests.browser.conftest import serving
 
-LIVE, RESULT, BARE = "#points-viewer", "#points-cloud", "#bare"
+LIVE, RESULT, BARE = "#points-viewer", "#points-shapes", "#bare"
 INK = """canvas => {
   const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
   let drawn = 0;
@@ -208,7 +208,7 @@ def test_the_result_has_samples_parts_model_and_plot(opened):
     page.locator("#points-closer > button").click()
     expect(page.locator("#points-plot .js-plotly-plot")).to_be_visible(timeout=60_000)
     page.locator("#points-solid > button").click()
-    expect(page.locator("#points-model canvas")).to_be_visible(timeout=60_000)
+    expect(page.locator("#points-glb canvas")).to_be_visible(timeout=60_000)
     assert watched.outside == [] and watched.errors == []
 
 

@@ -76,6 +76,16 @@ def facing(teeth: Teeth, pairs: Tensor, count: int = FACING) -> Facing:
                   (teeth.area[:, first], teeth.area[:, second]), teeth.present[:, first] & teeth.present[:, second])
 
 
+@torch.no_grad()
+def near(teeth: Teeth, pairs: Tensor, reach_mm: float = 1.0, count: int = 16) -> Tensor:
+    """Those of the pairs (K, 2) that come within `reach_mm` in any patient, and at least the nearest one.
+
+    Told from few samples of each tooth.
+    """
+    apart = facing(teeth, pairs, count).gaps(teeth.axes, teeth.centres).amin(0)
+    return pairs[apart <= apart.amin().clamp_min(reach_mm)]
+
+
 def gaps(teeth: Teeth, pairs: Tensor) -> Tensor:
     """`Facing.gaps` of teeth as they stand, (B, K)."""
     return torch.cat([facing(part, pairs).gaps(part.axes, part.centres) for part in _portions(teeth)])

@@ -38,7 +38,8 @@ def arranging(model, teeth: Teeth, samples: int = SAMPLES, seed: int = 0, solver
     level = state.levelling(teeth, frame)
     told = level.apply(teeth)
     cond = _repeated(frame.conditions(told, base_of(frame, told)), samples)
-    return _steps(model.denoiser, frame, told, cond, samples, seed, solver, steps, wishes or Wishes(), level, options)
+    many = replace(told, vertices=None, faces=None)[[0] * samples]
+    return _steps(model.denoiser, frame, many, cond, samples, seed, solver, steps, wishes or Wishes(), level, options)
 
 
 def draw(denoise: Denoiser, frame: state.Frame, teeth: Teeth, base: Tensor, samples: int, steps: int = STEPS,
@@ -75,7 +76,8 @@ def _steps(denoise: Denoiser, frame: state.Frame, teeth: Teeth, cond: dict[str, 
 
     guided = wished(told, frame, teeth, wishes)
     for step in solve(solver, guided, x, times, schedule, rng=rng, **options):
-        found = satisfied(step.x if step.index == step.total else step.x0, frame, teeth, wishes)
+        # On the way x0 is the guided denoiser's answer, which follows the wishes already.
+        found = satisfied(step.x, frame, teeth, wishes) if step.index == step.total else step.x0
         motion = frame.decode(teeth.centres, found)
         yield step, motion if level is None else level.undo(motion)
 

@@ -16,6 +16,7 @@ TOLERATED_MM = 0.1
 _ROUNDS = 8
 _YIELD = 0.5
 _MOST_STAGES = 400
+_NEAR_MM = 3.0
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ def staged(teeth: Teeth, motion: Motion, limit_mm: float = LIMIT_MM, limit_deg: 
     shift, turn = motion.centre - teeth.centres, rigid.to_vector(motion.rotation)
     moving = teeth.present[..., None]
     shift, turn = shift * moving, turn * moving
-    sides = contacts.facing(teeth.moved(motion), torch.from_numpy(anatomy.touching_pairs()))
+    sides = contacts.facing(teeth.moved(motion), _meeting(teeth, teeth.moved(motion)))
     ends = (sides.gaps(teeth.axes, teeth.centres), sides.gaps(teeth.axes @ motion.rotation, motion.centre))
     least = torch.minimum(*ends).clamp(max=-TOLERATED_MM)
     limits = limit_mm, limit_deg * torch.pi / 180
@@ -67,6 +68,12 @@ def staged(teeth: Teeth, motion: Motion, limit_mm: float = LIMIT_MM, limit_deg: 
     motions[-1] = Motion(torch.where(moving[..., None], motion.rotation, torch.eye(3)),
                          torch.where(moving, motion.centre, teeth.centres))
     return _measured(teeth, motions, sides, least)
+
+
+def _meeting(before: Teeth, after: Teeth) -> Tensor:
+    """Pairs (K, 2) of teeth that could meet on the way: those that are near each other at its start or end."""
+    pairs = torch.from_numpy(anatomy.touching_pairs())
+    return torch.cat([contacts.near(teeth, pairs, _NEAR_MM) for teeth in (before, after)]).unique(dim=0)
 
 
 def _stages(shift: Tensor, turn: Tensor, limit_mm: float, limit_rad: float) -> int:

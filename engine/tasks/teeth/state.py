@@ -100,6 +100,10 @@ class Level:
         centres = ((teeth.centres - self.centre[:, None]) @ self.turn + self.target[:, None]) * teeth.present[..., None]
         return teeth.at(teeth.axes @ self.turn[:, None], centres)
 
+    def inverse(self) -> "Level":
+        """The way back; its `undo` turns motions of the teeth where they were into those of the levelled teeth."""
+        return Level(self.turn.transpose(-1, -2), self.target, self.centre)
+
     def undo(self, motion: Motion) -> Motion:
         """A motion of the levelled teeth as one of the teeth where they were; (B or more, 32) motions."""
         turn = self.turn[:, None]

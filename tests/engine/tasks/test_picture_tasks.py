@@ -91,7 +91,8 @@ def test_without_diversity_samples_are_equal_and_the_result_says_so():
     assert np.array_equal(*result.arrays["samples"].values) and "equal" in " ".join(result.notes)
 
 
-@pytest.mark.parametrize("name", tasks.names())
+@pytest.mark.parametrize("name", [name for name in tasks.names() if {spec.kind for spec in tasks.load(name).inputs}
+                                  <= {"picture", "mask", "scan"}])
 def test_the_same_recipe_gives_the_same_bytes(name):
     inputs = {spec.name: _given(spec.kind) for spec in tasks.load(name).inputs}
     first, second = (_run(name, inputs, steps=3, samples=2)[1] for _ in range(2))

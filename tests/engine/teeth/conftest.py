@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from engine.tasks.teeth import malocclusion, procedural, state
+from engine.tasks.teeth import examples, malocclusion, procedural, state
 
 
 @pytest.fixture(scope="session")
@@ -24,3 +24,9 @@ def frame():
     """The slots' average frame with ordinary scales: 1 mm and a tenth."""
     plain = state.average_frame()
     return state.Frame(plain.axes, plain.centres, plain.mean, torch.tensor([1.0] * 3 + [0.1] * 6).expand(32, 9))
+
+
+@pytest.fixture(scope="session")
+def dentition(crooked):
+    """The first of them as if read from files."""
+    return examples.dentition_of(crooked)
