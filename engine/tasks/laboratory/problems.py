@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from engine import exact, guidance, models, networks, schedules
+from engine import exact, guidance, models, schedules
 from engine.denoisers import Denoiser, on_schedule
 from engine.errors import InputError
 from engine.models import shelf
@@ -23,6 +23,8 @@ __all__ = ["SCHEDULES", "Known", "Learned", "Problem", "fitting", "load", "names
 
 _FROM_NOISE = frozenset({"eps", "v", "x0", "score", "velocity"})
 """Predictions that need nothing but the noisy state; the others are of models that start from a picture."""
+_OF_PICTURES = frozenset({"wavelet_unet", "gaussian_unet"})
+"""Networks that may draw pictures from noise alone."""
 SCHEDULES = ("vp_linear", "cosine", "edm", "flow")
 """Noise schedules that any problem can be run on; the same log-SNR is the same problem."""
 
@@ -185,8 +187,8 @@ def fitting(name: str) -> tuple[exact.Mixture, ...]:
 
 
 def _generates(card: Card) -> bool:
-    """Whether the model needs no picture to start from."""
-    return card.prediction in _FROM_NOISE and card.architecture.kind in networks.kinds() and not (
+    """Whether the model makes pictures and needs none to start from."""
+    return card.prediction in _FROM_NOISE and card.architecture.kind in _OF_PICTURES and not (
         card.architecture.options.get("cond_channels"))
 
 
