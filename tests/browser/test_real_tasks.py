@@ -23,6 +23,6 @@ def test_the_first_example_runs(name, real_server, open_page):
     page.click(f"#{name}-run")
     # Ten seconds is what a run may take on two free cores; a test machine may be busy.
     expect(page.locator(f"#{name}-viewer .dv")).to_have_attribute("data-phase", "done", timeout=60_000)
-    expect(page.locator(f"#{name}-slider img, #{name}-mask canvas, #{name}-shapes canvas").first).to_be_visible()
+    expect(page.locator(f"#{name}-result :is(img, canvas):visible").first).to_be_visible()
     assert page.locator(f"#{name}-viewer .dv-grid :is(img, canvas)").count() >= 1
     assert watched.outside == [] and watched.errors == []
