@@ -9,14 +9,18 @@ from engine.networks.blocks import PlainBlock, TimeEmbedding
 from engine.networks.wavelet_unet import WaveletUNet
 
 PATCH = 8
+_SCALED = 0.75
+"""Power of the components' spread that latents keep: 0 whitens them, 1 leaves them as pictures have them."""
 
 
 class PatchAutoencoder(nn.Module):
-    """Pictures (B, 3, H, W) in [-1, 1] to latents (B, C, H/8, W/8) of about unit variance, and back.
+    """Pictures (B, 3, H, W) in [-1, 1] to latents (B, C, H/8, W/8), and back.
 
     The principal components of 8 x 8 patches, with a correction by convolutions on either side that starts at zero: the
     untrained network is the best linear code. The components stay as they are given: `basis` (C, 192) orthonormal rows,
-    `centre` (192,), `spread` (C,). It works on pictures of any size whose sides are multiples of 8.
+    `centre` (192,), `spread` (C,). The first latent has about
+    unit variance, finer ones less, as pictures have: whitened latents make a diffusion model on them spend itself on
+    grain, and all scales come at once. It works on pictures of any size whose sides are multiples of 8.
     """
 
     def __init__(self, latents: int = 24, widths: tuple[int, int, int] = (40, 80, 144)):
@@ -33,6 +37,11 @@ class PatchAutoencoder(nn.Module):
                                       nn.Conv2d(middle, 4 * fine, 1), _block(fine), _block(fine)])
         self.out = _zero(nn.Conv2d(fine, 12, 3, padding=1))
 
+    @property
+    def scale(self) -> Tensor:
+        """Deviation (C, 1, 1) of each latent over pictures: between those of pictures and whitened ones."""
+        return (self.spread / self.spread.max())[:, None, None] ** _SCALED
+
     def encode(self, pictures: Tensor) -> Tensor:
         """Latents of pictures."""
         patches = F.pixel_unshuffle(pictures, PATCH) - self.centre[:, None, None]
@@ -40,16 +49,16 @@ class PatchAutoencoder(nn.Module):
         h = F.pixel_unshuffle(pictures, 2)
         for part in self.inward:
             h = part(F.pixel_unshuffle(h, 2) if _kernel(part) == 1 else h)
-        return linear + self.into(h)
+        return (linear + self.into(h)) * self.scale
 
     def preview(self, latents: Tensor) -> Tensor:
         """Pictures by the components alone: what a step looks like, in a hundredth of the time of `decode`."""
-        patches = F.conv2d(latents * self.spread[:, None, None], self.basis.T[..., None, None])
+        patches = F.conv2d(latents / self.scale * self.spread[:, None, None], self.basis.T[..., None, None])
         return F.pixel_shuffle(patches + self.centre[:, None, None], PATCH)
 
     def decode(self, latents: Tensor) -> Tensor:
         """Pictures of latents; not clipped."""
-        h = latents
+        h = latents / self.scale
         for part in self.outward:
             h = F.pixel_shuffle(part(h), 2) if _kernel(part) == 1 else part(h)
         return self.preview(latents) + F.pixel_shuffle(self.out(h), 2)

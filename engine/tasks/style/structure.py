@@ -7,7 +7,7 @@ from torch import Tensor
 _LUMA = torch.tensor([0.299, 0.587, 0.114])
 COARSEST = 2.5
 """Standard deviation, in latent pixels, of the blur at detail 0."""
-_FLOOR = 0.1
+_FLOOR = 0.02
 
 
 def grey(pictures: Tensor) -> Tensor:
