@@ -14,7 +14,7 @@ _NAMES = ("inpainting", "restoration", "superres", "style", "segmentation", "con
 # Tasks that are not offered before all of these models are shipped.
 _AWAITED = {"superres": ("ediffsr", "ediffsr_regression"), "contrast": ("contrast_sub", "contrast_pc"),
             "segmentation": ("segmentation_nuclei", "segmentation_vessels", "segmentation_demo"),
-            "style": ("style", "style_autoencoder"), "teeth": ("teeth",),
+            "teeth": ("teeth",),
             "pointcloud": ("cloud_geometry", "cloud_colour"),
             "forecast": ("forecast_pressure", "forecast_temperature")}
 

@@ -9,6 +9,7 @@ from engine.networks.style import PATCH
 
 _MULTIPLE = 4 * PATCH
 LEAST_PX = 64
+_SOFT_PX = 2.0
 FADES = ("even", "left to right", "top to bottom", "from the middle")
 
 
@@ -39,12 +40,11 @@ def faded(shape: tuple[int, int], how: str) -> Tensor:
 
 
 def cover(mask: np.ndarray, size: tuple[int, int]) -> Tensor:
-    """The share (1, 1, H', W') of a mask (H, W) bool in each pixel of a picture of that size, padded, soft-edged."""
+    """The share (1, 1, H, W) of a mask (H, W) bool in each pixel of a picture of that size, soft-edged."""
     import cv2
 
     soft = cv2.resize(np.float32(mask), size[::-1], interpolation=cv2.INTER_AREA)
-    soft = torch.from_numpy(cv2.GaussianBlur(soft, (0, 0), PATCH / 3))[None, None].clamp(0, 1)
-    return F.pad(soft, (0, -size[1] % _MULTIPLE, 0, -size[0] % _MULTIPLE), mode="replicate")
+    return torch.from_numpy(cv2.GaussianBlur(soft, (0, 0), _SOFT_PX))[None, None].clamp(0, 1)
 
 
 def with_colours_of(picture: np.ndarray, content: np.ndarray) -> np.ndarray:

@@ -23,12 +23,17 @@ def styled(sitter: str, hand: str) -> np.ndarray:
     return _bytes(STYLES[hand](picture, np.random.default_rng(0)) if hand else picture)
 
 
+def textured(content: str, texture: str) -> Callable[[], dict[str, Any]]:
+    """A photograph, and a grey texture of scikit-image as the style."""
+    from skimage import data
+
+    def make() -> dict[str, Any]:
+        grey = getattr(data, texture)()[:LONGEST_PX, :LONGEST_PX, None]
+        return {"content": Picture(_bytes(photograph(content))), "style": Picture(np.repeat(grey, 3, axis=2))}
+
+    return make
+
+
 def _bytes(picture: np.ndarray) -> np.ndarray:
     return np.uint8(picture * 255 + 0.5)
 
-
-def texture(name: str) -> np.ndarray:
-    """A texture of scikit-image as a picture, (H, W, 3) uint8."""
-    from skimage import data
-
-    return np.repeat(getattr(data, name)()[:LONGEST_PX, :LONGEST_PX, None], 3, axis=2)

@@ -21,7 +21,7 @@ from engine.training.spec import Batch, Spec
 
 LATENTS = 24
 _NOISE = 0.08
-"""Deviation, over that of each latent, of the noise while the decoder learns, so that generated latents need not be exact."""
+"""Noise over each latent's deviation while the decoder learns, so that generated latents need not be exact."""
 _LICENCES = ("flower_photos CC-BY; grocery MIT; wallpapers CC0, Unsplash, CC BY-SA; scikit-image CC0; EuroSAT MIT; "
              "paintings public domain")
 _DATA = "photographs, EuroSAT patches, 12 paintings, and photographs in five styles made by the program"
@@ -63,7 +63,8 @@ def _rebuilt(network, batch: Batch, schedule, prediction: str, generator: torch.
     noise = torch.randn(latents.shape, generator=generator).to(latents.device)
     error = network.decode(latents + _NOISE * network.scale * noise).float() - batch.x0
     fine = sum(error.diff(dim=axis).abs().mean() for axis in (2, 3))
-    return 10 * error.square().mean() + 0.5 * fine + 1e-3 * ((latents / network.scale).float().square().mean() - 1).clamp_min(0)
+    white = (latents / network.scale).float()
+    return 10 * error.square().mean() + 0.5 * fine + 1e-3 * (white.square().mean() - 1).clamp_min(0)
 
 
 def _validate_code(held_out: np.ndarray, denoise) -> dict[str, float]:
