@@ -37,7 +37,7 @@ def test_unknown_figures_of_clouds_make_no_demand():
     rows = [_cloud("retrieval", 10.0), _cloud("ours, sketch and text", 9.0), _cloud("ours, text only", 20.0)]
     assert "Met in 2 of 3 cases; missed in Chamfer 0.90 of retrieval's" in "\n".join(shapes.pointcloud(rows))
     rows[1] |= {"colour_accuracy": 0.95, "part_miou": 0.7}
-    assert "Met in 3 of 4 cases" in "\n".join(shapes.pointcloud(rows))
+    assert "Met in 3 of 5 cases" in "\n".join(shapes.pointcloud(rows))
 
 
 def _forecast(lead, method, crps, spread_skill=1.0, record="pressure"):
