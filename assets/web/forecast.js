@@ -23,11 +23,11 @@ async function take() {
   shown = value;
   family = familyOf(value.unit);
   const scale = family[value.unit], read = (name, differs) => unpacked(value[name], scale, differs);
-  const [members, climate, climateSpread, truth, past, predictability] = await Promise.all([
-    read("members"), read("climate"), read("climate_spread", true), read("truth"), read("past"), unpacked(value.predictability, [1, 0])]);
+  const [members, climate, climateSpread, truth, past, predictability, precision] = await Promise.all([
+    read("members"), read("climate"), read("climate_spread", true), read("truth"), read("past"), unpacked(value.predictability, [1, 0]), unpacked(value.precision, [1, 0])]);
   if (shown !== value) return;
   const before = data, [mean, spread] = moments(members);
-  data = { ...value, members, climate, climateSpread, truth, past, predictability, mean, spread, count: members.shape[0], start: Date.parse(`${value.start}Z`) };
+  data = { ...value, members, climate, climateSpread, truth, past, predictability, precision, mean, spread, count: members.shape[0], start: Date.parse(`${value.start}Z`) };
   const same = before && before.unit === data.unit && String([before.lat, before.lon]) === String([data.lat, data.lon]);
   if (!same) { unit = data.unit; place = [Math.floor(data.lat.length / 2), Math.floor(data.lon.length / 2)]; }
   root.hidden = false;
@@ -200,6 +200,9 @@ function playing(on) {
 function toPlace(lat, lon) {
   place = [Math.round(indexIn(data.lat, lat)), Math.round(indexIn(data.lon, lon))];
   draw(); placed();
+  // The settings of the next run follow.
+  props.value = shown = { ...shown, place: [data.lat[place[0]], data.lon[place[1]]].map((degrees) => String(Number(degrees.toFixed(3)))) };
+  trigger("select");
 }
 
 const placeOf = (event) => {

@@ -1,8 +1,8 @@
 // A box for a file of weather maps, and the date to start from. Its value is {field: file, offered: file, error, note,
 // about: [[name, text]], runs: [[first, count, step in h]], start: ISO text or ""}. runs: the times that can be started from.
-// An offered file goes to the server and becomes `field` only when it was found good.
+// An offered file goes to the server and becomes `field` only when it was found good. After offer.js.
 const root = element.querySelector(".ff"), find = (selector) => root.querySelector(selector);
-const file = find(".pic-file"), date = find(".ff-date"), hour = find(".ff-hour"), error = find(".pic-error"), HOUR_MS = 3600000;
+const date = find(".ff-date"), hour = find(".ff-hour"), error = find(".pic-error"), HOUR_MS = 3600000;
 let starts = [], last = 0;
 
 find(".pic-head strong").textContent = props.label;
@@ -14,25 +14,8 @@ const fail = (text) => { error.textContent = text || ""; };
 const iso = (time) => new Date(time).toISOString().slice(0, 16);
 const timeOf = (text) => Date.parse(/[Zz]$/.test(text) ? text : `${text.length === 10 ? `${text}T00:00` : text}Z`);
 
-async function offer(chosen) {
-  if (!chosen) return;
-  fail("");
-  if (chosen.size > props.limit_bytes) {
-    fail(`The file has ${(chosen.size / 1e6).toFixed(1)} MB. The limit is ${Math.round(props.limit_bytes / 1e6)} MB. Please cut out a shorter time or a smaller region.`);
-    return;
-  }
-  root.classList.add("pic-busy");
-  find(".pic-note").textContent = "Sending and reading the file";
-  try {
-    const { path, url } = await upload(chosen);
-    props.value = { ...current(), offered: { path, url, meta: { _type: "gradio.FileData" } } };
-    trigger("upload");
-  } catch {
-    root.classList.remove("pic-busy");
-    find(".pic-note").textContent = "";
-    fail("The file could not be sent. Please check the connection and try again.");
-  }
-}
+offering(root, "pic", { limit_bytes: props.limit_bytes, smaller: "cut out a shorter time or a smaller region", fail,
+  said: (text) => { find(".pic-note").textContent = text; }, put: ([offered]) => { props.value = { ...current(), offered }; } });
 
 function show() {
   const value = current(), there = Boolean(value.field);
@@ -75,9 +58,6 @@ function pick(time, chosen) {
   trigger("select");
 }
 
-find(".pic-choose").addEventListener("click", () => { file.value = ""; file.click(); });
-find(".pic-replace").addEventListener("click", () => { file.value = ""; file.click(); });
-file.addEventListener("change", () => offer(file.files[0]));
 find(".ff-remove").addEventListener("click", () => {
   props.value = { ...current(), field: null, offered: null, about: [], runs: [], start: "", note: "", error: "" };
   show();
@@ -93,8 +73,5 @@ root.addEventListener("ff:start", ({ detail }) => {
   props.value = { ...current(), start: detail || "" };
   show();
 });
-root.addEventListener("dragover", (event) => { event.preventDefault(); root.classList.add("pic-over"); });
-root.addEventListener("dragleave", () => root.classList.remove("pic-over"));
-root.addEventListener("drop", (event) => { event.preventDefault(); root.classList.remove("pic-over"); offer(event.dataTransfer.files[0]); });
 watch("value", show);
 show();

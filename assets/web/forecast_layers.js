@@ -44,4 +44,6 @@ const LAYERS = {
     words: () => (knownNow() ? "Mean of the members less what happened." : "The file does not go on until this time.") },
   predictability: { title: "Predictability", there: () => data.predictability, kind: "number", scale: "chance", map: () => data.predictability.values, range: () => [0, 1],
     words: () => "How much of the climate's usual range the forecast rules out, over all times: 1 is all of it, 0 none." },
+  precision: { title: "Precision", there: () => data.precision, kind: "number", scale: "chance", map: (l) => mapOf(data.precision, l), range: () => [0, 1],
+    words: () => "How early the diffusion settled: 1 is the surest place of the map, 0 the least." },
 };

@@ -109,7 +109,7 @@ function contoured(context, place, grid, sheet, levels, say, { ratio, ink, halo,
 }
 
 function graticule(context, place, grid, { ratio, ink, halo }) {
-  const step = place.wide / ratio < 480 ? 20 : 10, inside = (list, low, high) => list.filter((value) => value > low && value < high);
+  const step = grid.lon.at(-1) - grid.lon[0] > 180 ? 30 : place.wide / ratio < 480 ? 20 : 10, inside = (list, low, high) => list.filter((value) => value > low && value < high);
   const range = (list, by) => inside(ticksOf(list[0], list.at(-1), (list.at(-1) - list[0]) / by), list[0], list.at(-1)).filter((value) => Math.abs(value / by % 1) < 1e-6);
   const lats = range(grid.lat, step), lons = range(grid.lon, step * 2);
   const lines = [...lats.map((lat) => [[0, place.y(lat)], [place.wide, place.y(lat)]]), ...lons.map((lon) => [[place.x(lon), 0], [place.x(lon), place.high]])];

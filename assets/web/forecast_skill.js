@@ -23,7 +23,7 @@ function charts() {
   const inUnit = (values) => values.map((value) => (value === null ? NaN : toUnit(value * 1, DIFFERENCE) / family[data.unit][FACTOR]));
   if (curve) {
     const methods = Object.entries(scores[curve]), curves = methods.map(([title, values], index) => ({ title, values: inUnit(values), index })).filter(({ values }) => values.some(Number.isFinite));
-    const title = `${SCORES[curve.toLowerCase()][0]} (${family[unit][SIGN]})`;
+    const sign = family[unit][SIGN], title = `${SCORES[curve.toLowerCase()][0]}${sign && ` (${sign})`}`;
     find(".fc-score-words").textContent = SCORES[curve.toLowerCase()][1];
     curveChart(find(".fc-curve"), { leads, curves, title, label: `${title} of ${curves.map((entry) => entry.title).join(", ")} over lead time` });
     curveKey(find(".fc-skill .fc-key"), curves);

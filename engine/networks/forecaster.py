@@ -21,7 +21,8 @@ class Forecaster(nn.Module):
     State vectors hold principal components of unit variance. rows, columns: the grid; components: K; waves: number of
     harmonics of the climatology; annual: how many of the year; hourly: whether hours of the day matter.
     width, depth: channels and residual blocks that read the past; narrow, shallow: those that read the noisy state.
-    wraps: the columns go around the earth.
+    wraps: the columns go around the earth. fading: the numbers of a `Fading`, which change nothing until they are
+    fitted.
     """
 
     def __init__(self, rows: int, columns: int, components: int, waves: int, annual: int, hourly: bool, width: int = 64,
@@ -37,6 +38,7 @@ class Forecaster(nn.Module):
                            "transition": 2 * components**2, "noise": components * places, "levels": components,
                            "lat": rows, "lon": columns}.items():
             self.register_buffer(name, torch.ones(size))
+        self.register_buffer("fading", torch.tensor([0, 0, 1, 1, 240.0]))
         self.reader = Reader(3, width, depth, rows, columns, dropout, wraps)
         self.shaper = Shaper(width, narrow, shallow, wraps)
         self.trust = nn.Parameter(torch.ones(groups))
@@ -66,9 +68,15 @@ class Forecaster(nn.Module):
 
         levels are the standard deviations s of the noise patterns: a map's share along one is divided by s + s_1^2 / s.
         """
-        along = (maps.flatten(1) * self.roots) @ self.noise.reshape(self.components, -1).T
-        floor = self.levels.square().mean()
-        return along / (self.levels.square() + floor)
+        power = self.levels.square()
+        return self._along(maps) / (power + power.mean())
+
+    def unmapped(self, maps: Tensor) -> Tensor:
+        """eta (B, K) whose `noise_maps` come nearest to maps (B, rows, columns): their exact inverse."""
+        return self._along(maps) / self.levels.square()
+
+    def _along(self, maps: Tensor) -> Tensor:
+        return (maps.flatten(1) * self.roots) @ self.noise.reshape(self.components, -1).T
 
     def _patterns(self) -> Tensor:
         return self.patterns.reshape(self.components, -1)

@@ -2,22 +2,14 @@
 
 import csv
 import re
-from functools import partial
 
 import numpy as np
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.conftest import serving
-
+TASKS = ("forecast", "restoration")
 FINISH_MS = 30_000
 MAP = "#forecast-map"
-
-
-@pytest.fixture(scope="module")
-def url():
-    with serving(script="serve_forecast.py") as address:
-        yield address
 
 
 @pytest.fixture(scope="module")
@@ -35,11 +27,6 @@ def field(tmp_path_factory):
                            "lon": ("lon", lon, {"units": "degrees_east"})})
     data.to_netcdf(path, engine="h5netcdf")
     return path
-
-
-@pytest.fixture
-def watched(open_page, url):
-    return partial(open_page, url)
 
 
 def _run(page):
@@ -76,11 +63,11 @@ def test_layers_times_and_thresholds_need_no_server(watched):
     page = found.page
     _run(page)
     requests, seen = len(found.requests), set()
-    for layer in ("mean", "member", "spread", "anomaly", "chance", "spaghetti", "storms"):
+    for layer in ("mean", "member", "spread", "anomaly", "chance", "spaghetti", "storms", "precision"):
         page.click(f"{MAP} [data-layer={layer}]")
         expect(page.locator(f"{MAP} [data-layer={layer}]")).to_have_attribute("aria-pressed", "true")
         seen.add(_ink(page))
-    assert len(seen) == 7
+    assert len(seen) == 8
     page.click(f"{MAP} [data-layer=chance]")
     shares = []
     for value in (980, 1000, 1020):
@@ -103,15 +90,20 @@ def test_layers_times_and_thresholds_need_no_server(watched):
 
 def test_a_place_by_mouse_keyboard_and_numbers(watched):
     page = watched().page
+    page.locator("#forecast-advanced button").first.click()
     _run(page)
     stage, head = page.locator(f"{MAP} .fc-stage"), page.locator(f"{MAP} .fc-place h3")
     stage.scroll_into_view_if_needed()
     box = stage.bounding_box()
     stage.click(position={"x": box["width"] / 4, "y": box["height"] / 2})
     expect(head).to_have_text("Place 40° N, 60° W")
+    # The settings of the next run know the place, too.
+    expect(page.locator("#forecast-place_lat :is(input, textarea)")).to_have_value("40")
+    expect(page.locator("#forecast-place_lon :is(input, textarea)")).to_have_value("-60")
     stage.press("ArrowRight")
     stage.press("ArrowUp")
     expect(head).to_have_text("Place 42.5° N, 57.5° W")
+    expect(page.locator("#forecast-place_lat :is(input, textarea)")).to_have_value("42.5")
     page.locator(f"{MAP} .fc-lat").fill("51")
     page.locator(f"{MAP} .fc-lon").fill("-11")
     page.locator(f"{MAP} .fc-lon").press("Enter")

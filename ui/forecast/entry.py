@@ -13,6 +13,7 @@ from engine.io import inputs
 from engine.io.fields import Field
 from engine.runtime.settings import limits
 from engine.tasks.base import Task
+from engine.tasks.forecast.data import DOMAINS
 from ui.assets import web
 from ui.events import QUIET
 from ui.picture_input import picked
@@ -24,6 +25,8 @@ _RUNS = 2000
 """Most stretches of equally spaced times that a page gets; a file with more gaps shows its last ones."""
 _TELL = """(start) => {{ document.querySelector('#{0} .ff')?.dispatchEvent(
 new CustomEvent('ff:start', {{ detail: start }})); }}"""
+_PACES_H = {domain.unit: domain.step_hours for domain in DOMAINS.values()}
+"""Steps of the models by the unit of their field: a start needs the state so long before."""
 _shelf: Shelf[Field] = Shelf(limits().scan_bytes, _KEPT_S)
 
 
@@ -36,8 +39,9 @@ class FieldEntry:
     def __init__(self, task: Task):
         self._spec = task.inputs[0]
         self._id = f"{task.name}-field"
-        self.file = gr.HTML(empty(), html_template=web("forecast_file.html"), js_on_load=web("forecast_file.js"),
-                            apply_default_css=False, label=self._spec.label, words=self._spec.help, formats=FORMATS,
+        self.file = gr.HTML(empty(), html_template=web("forecast_file.html"),
+                            js_on_load=web("offer.js") + web("forecast_file.js"), apply_default_css=False,
+                            label=self._spec.label, words=self._spec.help, formats=FORMATS,
                             limit_bytes=limits().field_bytes, elem_id=self._id, elem_classes="picture-input",
                             container=True, padding=True)
         self.components: list[Component] = [self.file]
@@ -89,8 +93,8 @@ def empty() -> dict[str, Any]:
 def shown(field: Field, path: str) -> dict[str, Any]:
     """The box's value for a checked file in the upload folder: what is in it, and from when a forecast can start."""
     return empty() | {"field": {"path": path, "orig_name": "field", "meta": {"_type": "gradio.FileData"}},
-                      "about": about(field), "runs": runs(field.times), "last": _iso(field.times[-1]),
-                      "note": " ".join(field.notes)}
+                      "about": about(field), "runs": runs(field.times, _PACES_H.get(field.unit)),
+                      "last": _iso(field.times[-1]), "note": " ".join(field.notes)}
 
 
 def about(field: Field) -> list[list[str]]:
@@ -109,15 +113,19 @@ def about(field: Field) -> list[list[str]]:
             ["Step", step if step == "one map" else f"{step}, {count}"]]
 
 
-def runs(times: np.ndarray) -> list[list[Any]]:
-    """Times that have another one before them at the file's usual step, as [first, count, step in hours]."""
+def runs(times: np.ndarray, pace_h: float | None = None) -> list[list[Any]]:
+    """Times that have another one pace_h before them (the file's usual step without it), as [first, count, step in
+    hours] of stretches at the file's usual step.
+    """
     gaps = np.diff(times) / np.timedelta64(1, "h")
     if not len(gaps):
         return []
     usual = float(np.median(gaps))
-    follows = np.flatnonzero(gaps == usual) + 1
-    stretches = np.split(follows, np.flatnonzero(np.diff(follows) > 1) + 1) if len(follows) else []
-    return [[_iso(times[part[0]]), len(part), usual] for part in stretches][-_RUNS:]
+    before = times - np.timedelta64(round(3600 * (pace_h or usual)), "s")
+    starts = times[np.isin(before, times)]
+    apart = np.diff(starts) / np.timedelta64(1, "h")
+    stretches = np.split(starts, np.flatnonzero(apart != usual) + 1) if len(starts) else []
+    return [[_iso(part[0]), len(part), usual] for part in stretches][-_RUNS:]
 
 
 def _as_picture(payload: Any) -> Any:

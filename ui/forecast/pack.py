@@ -20,7 +20,7 @@ MESSAGE_BYTES = 3_000_000
 LEVELS = 16_000
 """Steps from the smallest to the largest value: finer than a hundredth of a hPa or K."""
 MISSING = -32768
-_MAPS = ("climate", "climate_spread", "truth", "past", "predictability")
+_MAPS = ("climate", "climate_spread", "truth", "past", "predictability", "precision")
 _THINNINGS = ((1, 1), (2, 1), (3, 1), (4, 1), (4, 2), (6, 2), (6, 3), (8, 4), (12, 6), (24, 12))
 """Every how manieth lead and grid point is kept, in the order in which they are tried."""
 

@@ -14,6 +14,7 @@ from ui.task_tab import TaskTab
 
 _OF_FILE = "task.start"
 """The setting that belongs to a file."""
+_PLACE = "task.place_lat", "task.place_lon"
 
 
 class ForecastTab(TaskTab):
@@ -21,6 +22,13 @@ class ForecastTab(TaskTab):
 
     def __init__(self, task: Task):
         super().__init__(task, entry=FieldEntry, result=ForecastView, live=partial(viewer.viewer, what="map"))
+
+    def _connect(self) -> None:
+        """All of every tab, and the place that is clicked on the map fills the settings of the place."""
+        super()._connect()
+        if set(_PLACE) <= set(self.controls.parts):
+            self.result.view.select(None, self.result.view, [self.controls.parts[name] for name in _PLACE],
+                                    js="(view) => view?.place || ['', '']", api_visibility="private")
 
     def _restore(self, kept: Any) -> dict[Component, Any]:
         """What the browser kept, without the start, whose file is gone when the page loads."""

@@ -37,7 +37,9 @@ class ForecastView:
     def show(self, result: Result, files: list[str], inputs: Mapping[str, Any]) -> dict[Component, Any]:
         """Updates that fill the view. inputs: what the task was given, a field as "field"."""
         message = pack.message(result)
-        lines, invented = coast.lines(message["lat"], message["lon"]), inputs.get("field") is None
+        # Numbers without a unit are no weather of the earth.
+        lines = coast.lines(message["lat"], message["lon"]) if message["unit"] != "1" else []
+        invented = inputs.get("field") is None
         shown = message | {"coast": [line.round(2).tolist() for line in lines], "invented": invented}
         metrics = "<h3>Numbers</h3>" + figures.pairs(result.metrics) if result.metrics else ""
         notes = [*result.notes, *filter(None, [message["thinned"]])]

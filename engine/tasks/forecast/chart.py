@@ -20,14 +20,14 @@ _CONTOUR, _INK = 0.45, 0.8
 class Chart:
     """Maps of one grid as pictures of one size, north up. Sides are in proportion as they are at the middle latitude.
 
-    lat, lon: rising, degrees; longest_px: the longer side.
+    lat, lon: rising, degrees; longest_px: the longer side; earth: with coastlines.
     """
 
-    def __init__(self, lat: np.ndarray, lon: np.ndarray, longest_px: int = 384):
+    def __init__(self, lat: np.ndarray, lon: np.ndarray, longest_px: int = 384, earth: bool = True):
         wide, high = np.ptp(lon) * np.cos(np.deg2rad(lat.mean())), np.ptp(lat)
         scale = longest_px / max(wide, high)
         self.size = max(8, round(high * scale)), max(8, round(wide * scale))
-        self._coast = _coast(tuple(lat), tuple(lon), self.size)
+        self._coast = _coast(tuple(lat), tuple(lon), self.size) if earth else None
 
     def draw(self, values: np.ndarray, low: float, high: float, contour: float = 0.0,
              colours: str = "viridis") -> np.ndarray:
@@ -41,8 +41,9 @@ class Chart:
         if contour > 0:
             shades += _LINE * _lines(fine, contour)
         shown = _scale(colours)[shades].reshape(len(fine), -1, 3)
-        places, kept, added = self._coast
-        shown[:, places] = np.uint8(shown[:, places] * kept + added)
+        if self._coast is not None:
+            places, kept, added = self._coast
+            shown[:, places] = np.uint8(shown[:, places] * kept + added)
         return shown.reshape(*values.shape[:-2], *self.size, 3)
 
 

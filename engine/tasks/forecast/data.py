@@ -10,6 +10,8 @@ from engine.io.fields import Field, read_netcdf
 from engine.tasks.forecast import linear
 from engine.tasks.forecast.linear import Linear
 
+_WITHHELD_DAYS, _WITHHELD_EVERY = 20, 8
+
 
 @dataclass(frozen=True)
 class Domain:
@@ -91,14 +93,21 @@ def split(times: np.ndarray, domain: Domain) -> tuple[np.ndarray, np.ndarray]:
     return times < np.datetime64(domain.judged_from) - gap, judged
 
 
-def prepare(field: Field, domain: Domain) -> Record:
-    """Split the record and fit the linear model to its training part."""
+def prepare(field: Field, domain: Domain, left_out: np.ndarray | bool = False) -> Record:
+    """Split the record and fit the linear model to its training part, less what is left out, (T,) bool."""
     training, judged = split(field.times, domain)
+    training &= ~np.broadcast_to(left_out, training.shape)
     model, states, errors = linear.fit(
         field.values, field.times, field.lat, training, components=domain.components, ridge=domain.ridge,
         annual=domain.annual, hourly=domain.hourly, trust=domain.trust,
         levelling=domain.levelling)
     return Record(domain, field, training, judged, model, states, errors)
+
+
+def withheld(field: Field, domain: Domain) -> np.ndarray:
+    """Times (T,) bool of the training part that teach networks no mean: every eighth stretch of 20 days."""
+    stretch = np.arange(len(field.times)) * domain.step_hours // (24 * _WITHHELD_DAYS)
+    return split(field.times, domain)[0] & (stretch % _WITHHELD_EVERY == _WITHHELD_EVERY // 2)
 
 
 def starts(record: Record, steps: int, limit: int | None = None) -> np.ndarray:

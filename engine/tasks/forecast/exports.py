@@ -108,7 +108,7 @@ def animation(mean: np.ndarray, spread: np.ndarray, lat: np.ndarray, lon: np.nda
     """
     every = -(-len(lead_h) // _FRAMES)
     mean, spread, lead_h = (values[::-1][::every][::-1] for values in (mean, spread, lead_h))
-    chart = Chart(lat, lon, _LONGEST_PX)
+    chart = Chart(lat, lon, _LONGEST_PX, unit.earth)
     low, high = bounds(mean, unit)
     widest = float(spread.max()) or 1.0
     maps = zip(chart.draw(mean, low, high, unit.contour, _COLOURS[0]), chart.draw(spread, 0, widest, 0, _COLOURS[1]))

@@ -19,12 +19,16 @@ _MAPS = ("lead", "y", "x")
 
 @dataclass(frozen=True)
 class Drawn:
-    """A finished ensemble. members (M, lead, lat, lon) float32, base unit, on the network's grid."""
+    """A finished ensemble. members (M, lead, lat, lon) float32, base unit, on the network's grid.
+
+    precision (lead, lat, lon): see `engine.tasks.forecast.precision`; None where one step has nothing to compare.
+    """
 
     members: np.ndarray
     start: Start
     domain: Domain
     network: Any
+    precision: np.ndarray | None = None
 
     @property
     def lead_h(self) -> np.ndarray:
@@ -48,7 +52,8 @@ def result(drawn: Drawn, unit: Unit, options: Mapping[str, Any], recipe: Recipe,
     Arrays, in the shown unit where they are maps: members (sample, lead, y, x); lat (y,), lon (x,), lead_h (lead,),
     start (1,); mean, spread, probability above the threshold, climate, climate_spread (lead, y, x); past (time, y, x)
     with past_h (time,); predictability (y, x): the share of the climate's variance that the members leave out, mean
-    over leads, where there are several. For pressure tracks (track, point, value) of member, hours, latitude,
+    over leads, where there are several; precision (lead, y, x): the share of places that the diffusion of that lead had
+    settled less, where it took several steps. For pressure tracks (track, point, value) of member, hours, latitude,
     longitude and pressure in the shown unit, from the start on. Where the file goes on: truth (lead, y, x), NaN where
     it does not, skill (method, score, lead) with skill_methods and skill_scores, rank (bin,).
     Files: forecast.nc, animation.webp, and place.csv where a place was chosen.
@@ -87,6 +92,8 @@ def _maps(drawn: Drawn, unit: Unit, threshold: float) -> dict[str, Array]:
     if len(members) > 1:
         left = np.square(drawn.spread / usual).mean(0)
         found["predictability"] = Array(np.float32(np.clip(1 - left, 0, 1)), ("y", "x"), "1")
+    if drawn.precision is not None:
+        found["precision"] = Array(drawn.precision, _MAPS, "1")
     return found
 
 
@@ -102,7 +109,7 @@ def _tracks(drawn: Drawn, unit: Unit) -> Array:
 def _skill(judged: skill.Skill, drawn: Drawn, unit: Unit) -> dict[str, Array]:
     return {"truth": Array(unit.shown(drawn.start.truth), _MAPS, unit.name),
             "skill": Array(unit.apart(judged.values), ("method", "score", "lead"), unit.name),
-            "skill_methods": Array(np.array(skill.METHODS), ("method",)),
+            "skill_methods": Array(np.array(judged.methods), ("method",)),
             "skill_scores": Array(np.array(skill.SCORES), ("score",)),
             "rank": Array(judged.rank, ("bin",), "places")}
 
@@ -118,12 +125,22 @@ def _figures(drawn: Drawn, unit: Unit) -> dict[str, float]:
 def _scores(judged: skill.Skill, drawn: Drawn, unit: Unit) -> dict[str, float]:
     """CRPS of the first and the last judged lead, ours and the best other one's."""
     found, seen = {}, np.flatnonzero(drawn.start.seen)
+    if drawn.precision is not None:
+        found["Surer places err less (rank correlation)"] = _agreement(drawn, seen[0])
     for lead in dict.fromkeys((seen[0], seen[-1])):
         ours, *others = unit.apart(judged.values[:, 0, lead])
         best = int(np.argmin(others))
         hours = f"{drawn.lead_h[lead]:g} h ({unit.sign})"
-        found |= {f"CRPS at {hours}": ours, f"CRPS of {skill.METHODS[best + 1]} at {hours}": others[best]}
+        found |= {f"CRPS at {hours}": ours, f"CRPS of {judged.methods[best + 1]} at {hours}": others[best]}
     return {name: round(float(value), 3) for name, value in found.items()}
+
+
+def _agreement(drawn: Drawn, lead: int) -> float:
+    """Spearman's correlation of the precision with the nearness of mean and truth at a lead: 1 is the best."""
+    from scipy.stats import spearmanr
+
+    error = np.abs(drawn.members[:, lead].mean(0) - drawn.start.truth[lead])
+    return float(np.nan_to_num(spearmanr(drawn.precision[lead].ravel(), -error.ravel()).statistic))
 
 
 def _files(drawn: Drawn, unit: Unit, arrays: Mapping[str, Array], options: Mapping[str, Any], threshold: float,

@@ -14,6 +14,7 @@ from engine.networks.forecaster import Forecaster
 from engine.rng import Rng
 from engine.step import Step
 from engine.tasks.forecast.climate import Climate, phases
+from engine.tasks.forecast.fading import Fading
 from engine.tasks.forecast.space import Space
 
 SOLVER, STEPS = "interpolant_sde", 8
@@ -27,35 +28,45 @@ Read = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 
 @dataclass(frozen=True)
 class Moment:
-    """One solver step of one step in time. lead: 1 for the first; state (B, K): the next state, once it is finished."""
+    """One solver step of one step in time. lead: 1 for the first; past (B, 2, K): what this step in time goes on from;
+    state (B, K): the next state with its fading, once it is finished.
+    """
 
     lead: int
     step: Step
+    past: Tensor
     state: Tensor | None
 
 
 @dataclass(frozen=True)
 class Emulator:
-    """All that a rollout needs of a model. network: on the processor, float32; read, denoise: on the model's device."""
+    """All that a rollout needs of a model. network: on the processor, float32; read, denoise: on the model's device.
+
+    weight: of the network's answers in `denoise`, see `engine.tasks.forecast.task.weighed`; with 0 nothing fades.
+    steps: of each diffusion, unless a run is told others.
+    """
 
     network: Forecaster
     read: Read
     denoise: Callable[..., Tensor]
     schedule: Any
+    weight: float = 1.0
+    steps: int = STEPS
 
     def run(self, past: Tensor, start: np.ndarray, step_hours: int, steps: int, rng: Rng, solver: str = SOLVER,
-            solver_steps: int = STEPS, spacing: str = "uniform",
+            solver_steps: int | None = None, spacing: str = "uniform",
             options: Mapping[str, Any] | None = None) -> Iterator[Moment]:
         """Follow states into the future. past (B, 2, K), the newest first; start (B,) datetime64: times of the newest.
 
         rng: of B samples, one per member, so that a member is the same whatever the size of the ensemble.
         """
         options = OPTIONS if options is None and solver == SOLVER else options or {}
-        times = grids.make(spacing, self.schedule, solver_steps)
+        times = grids.make(spacing, self.schedule, solver_steps or self.steps)
         noise = self.schedule(float(times[0]))[1]
+        pace, fading = np.timedelta64(step_hours * 3600, "s"), Fading.of(self.network)
+        twin = linear = past
         for lead in range(1, steps + 1):
-            now = start + np.timedelta64((lead - 1) * step_hours * 3600, "s")
-            shift, features = self.read(past, torch.from_numpy(np.stack(phases(now), -1)).float())
+            shift, features = self.read(past, _when(start + (lead - 1) * pace))
             eta = rng.normal(past.shape[-1]) * noise
 
             def denoise(x: Tensor, t: Any, features: Tensor = features, shift: Tensor = shift) -> Tensor:
@@ -63,11 +74,25 @@ class Emulator:
 
             for step in solvers.solve(solver, denoise, eta, times, self.schedule, rng=rng, **options):
                 if step.index < step.total:
-                    yield Moment(lead, step, None)
-            with torch.no_grad():
-                state = self.network.linear(past) + self.network.coloured(step.x.float())
-            past = torch.cat((state[:, None], past[:, :-1]), 1)
-            yield Moment(lead, step, state)
+                    yield Moment(lead, step, past, None)
+            before, past = past, self._next(past, step.x.float())
+            shown = past[:, 0]
+            if fading.changes:
+                twin, linear = self._next(twin, eta), self._next(linear)
+                faded = fading.applied(shown, twin[:, 0], linear[:, 0], lead * step_hours)
+                shown = torch.lerp(shown, faded, min(self.weight, 1.0))
+            yield Moment(lead, step, before, shown)
+
+    @torch.no_grad()
+    def _next(self, past: Tensor, eta: Tensor | None = None) -> Tensor:
+        """Past states (B, 2, K) one step later, for errors eta (B, K) of the linear model or none."""
+        state = self.network.linear(past)
+        state = state if eta is None else state + self.network.coloured(eta)
+        return torch.cat((state[:, None], past[:, :-1]), 1)
+
+
+def _when(times: np.ndarray) -> Tensor:
+    return torch.from_numpy(np.stack(phases(times), -1)).float()
 
 
 def emulator(model) -> Emulator:

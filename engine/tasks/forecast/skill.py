@@ -19,24 +19,28 @@ from engine.tasks.forecast.start import Start
 
 METHODS = ("this forecast", "linear inverse model", "damped persistence", "persistence", "climatology")
 SCORES = ("crps", "rmse", "spread")
+BEST = "best possible"
+"""In the known-answer world alone."""
 
 
 @dataclass(frozen=True)
 class Skill:
-    """values (method, score, lead) by METHODS and SCORES, NaN where nothing is known; rank (members + 1,): counts.
+    """values (method, score, lead) by `methods` and SCORES, NaN where nothing is known; rank (members + 1,): counts.
 
     Scores are weighted by area: fair CRPS, RMSE of the mean, and spread (root of the mean variance), in the base unit.
     """
 
     values: np.ndarray
     rank: np.ndarray
+    methods: tuple[str, ...] = METHODS
 
 
 def judged(members: np.ndarray, start: Start, network: Any, domain: Domain) -> Skill:
     """members (M, lead, lat, lon) beside the start's truth, which must be there."""
     weights = area_weights(network.lat.double().numpy())
     laws = _laws(start, network, domain, members.shape[1])
-    values = np.full((len(METHODS), len(SCORES), members.shape[1]), np.nan)
+    methods = (METHODS[0], *laws)
+    values = np.full((len(methods), len(SCORES), members.shape[1]), np.nan)
     ranks = np.zeros(len(members) + 1)
     for lead in np.flatnonzero(start.seen):
         truth, ensemble = start.truth[lead], members[:, lead].astype(np.float64)
@@ -44,10 +48,10 @@ def judged(members: np.ndarray, start: Start, network: Any, domain: Domain) -> S
                               metrics.rmse(ensemble.mean(0)[None], truth[None], weights), _spread(ensemble, weights))
         shares = metrics.rank_histogram(ensemble[None], truth[None], int(lead))
         ranks += np.round(shares * truth.size)
-        for number, name in enumerate(METHODS[1:], 1):
+        for number, name in enumerate(laws, 1):
             mean, spread = laws[name][lead]
             values[number, :, lead] = _of_law(mean, spread, truth, weights)
-    return Skill(values, ranks)
+    return Skill(values, ranks, methods)
 
 
 def _spread(ensemble: np.ndarray, weights: np.ndarray) -> float:
@@ -81,4 +85,13 @@ def _laws(start: Start, network: Any, domain: Domain,
                                             swing * law.usual * np.sqrt(1 - held**2)))
         found["persistence"].append((start.past[-1], None))
         found["climatology"].append((mean, swing * law.usual))
-    return found
+    return found | ({BEST: _best(start.past[-1], leads)} if domain.name == "sphere" else {})
+
+
+def _best(now: np.ndarray, leads: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    """The true law of the known-answer world after the map `now`."""
+    from engine.tasks.forecast.world import WORLD
+
+    state = WORLD.sphere.analysis(now)
+    return [(WORLD.sphere.synthesis(WORLD.forecast(state, lead)), np.full(now.shape, WORLD.optimal_rmse(lead)))
+            for lead in range(1, leads + 1)]

@@ -100,6 +100,16 @@ def invented(network: Any, domain: Domain, leads: int, seed: int) -> Start:
                  (note,))
 
 
+def simulated(domain: Domain, leads: int, seed: int) -> Start:
+    """A stretch of a history of the known-answer world: states, and what came of them."""
+    from engine.tasks.forecast.world import WORLD
+
+    maps = WORLD.sphere.synthesis(WORLD.states(_PAST + leads, seed))
+    return Start(maps[:_PAST], np.arange(1 - _PAST, 1) * float(domain.step_hours),
+                 np.datetime64(f"{_INVENTED_YEAR}-01-01", "s"), maps[_PAST:], np.ones(leads, bool),
+                 ("The world is invented: a piece of one of its histories. The best possible forecast is known.",))
+
+
 def states(start: Start, network: Any, pace: np.timedelta64) -> torch.Tensor:
     """The last two states (1, 2, K) float32, the newest first, as the rollout takes them."""
     climate, space = climate_of(network), space_of(network)

@@ -18,12 +18,13 @@ from engine.solvers import row
 from engine.step import Step
 from engine.tasks import base, pictures
 from engine.tasks.base import Example, InputSpec, Result, Setting
-from engine.tasks.forecast import exports, outcome, sampling, units
+from engine.tasks.forecast import exports, outcome, precision, sampling, units
 from engine.tasks.forecast import start as starting
 from engine.tasks.forecast.chart import Chart
 from engine.tasks.forecast.data import DOMAINS, Domain
 from engine.tasks.forecast.law import Law
 from engine.tasks.forecast.start import Start
+from engine.tasks.forecast.world import SPHERE
 
 _SHOWN = 4
 """Members in the live view."""
@@ -32,6 +33,24 @@ _OPTIONS = {name: sampling.OPTIONS[name] for name in ("diffusion", "last_step")}
 """Those that only this solver has: other solvers know other variants, and would be given this one's."""
 _BROAD = 2.2
 """Standard deviations of the climate that the live view's colours reach to."""
+_SETTINGS = (
+    Setting("days", "Length", "The temperature model reaches 5 days.", 5.0, minimum=1.0, maximum=10.0, step=1.0,
+            unit="days"),
+    Setting("start", "Start", "A time of the file, such as 2008-07-01. Empty takes the last one.", ""),
+    Setting("unit", "Unit", "Of maps, tables and files.", "auto", ("auto", *units.NAMES),
+            ("hPa or °C", "hPa", "Pa", "°C", "K", "°F")),
+    Setting("threshold", "Threshold", "For probabilities, in the unit shown. 0 takes 1000 hPa or freezing.", 0.0,
+            minimum=-500.0, maximum=120_000.0, step=0.1, advanced=True),
+    Setting("attention", "Attention to the unsure",
+            "Adds to the guidance at places where the diffusion's own estimates agree least (CogDPM). 0 is off.",
+            0.0, minimum=0.0, maximum=2.0, step=0.1, advanced=True),
+    Setting("place_lat", "Place: latitude", "Of a place whose table is wanted, in degrees north.", "",
+            advanced=True),
+    Setting("place_lon", "Place: longitude", "In degrees east.", "", advanced=True),
+)
+"""All but the model."""
+_TITLES = {"pressure": "Pressure, North Atlantic", "temperature": "Temperature, North America",
+           "sphere": "Waves on a sphere, whose answer is known"}
 
 
 @dataclass(frozen=True)
@@ -50,32 +69,37 @@ class Forecast:
     title = "Forecast maps"
     summary = "Makes ensembles of weather maps from two states, and shows their spread and their skill."
     warning = "Research demonstration, not a weather warning and not for operational use."
-    models = ("forecast_pressure", "forecast_temperature")
     inputs = (InputSpec("field", "Weather field", "field",
                         "NetCDF, a zipped Zarr store or GRIB with sea-level pressure of the North Atlantic or air "
                         "temperature of North America. Without one, the start is invented.", required=False),)
-    settings = (
-        Setting("domain", "Model", "Which one makes the forecast.", "auto", ("auto", "pressure", "temperature"),
-                ("By the file", "Pressure, North Atlantic", "Temperature, North America")),
-        Setting("days", "Length", "The temperature model reaches 5 days.", 5.0, minimum=1.0, maximum=10.0, step=1.0,
-                unit="days"),
-        Setting("start", "Start", "A time of the file, such as 2008-07-01. Empty takes the last one.", ""),
-        Setting("unit", "Unit", "Of maps, tables and files.", "auto", ("auto", *units.NAMES),
-                ("hPa or °C", "hPa", "Pa", "°C", "K", "°F")),
-        Setting("threshold", "Threshold", "For probabilities, in the unit shown. 0 takes 1000 hPa or freezing.", 0.0,
-                minimum=-500.0, maximum=120_000.0, step=0.1, advanced=True),
-        Setting("place_lat", "Place: latitude", "Of a place whose table is wanted, in degrees north.", "",
-                advanced=True),
-        Setting("place_lon", "Place: longitude", "In degrees east.", "", advanced=True),
-    )
-    examples = (Example("North Atlantic pressure, invented start", dict, {"domain": "pressure"}),
-                Example("North American temperature, invented start", dict, {"domain": "temperature"}))
     defaults = Recipe(task="forecast", model="forecast_pressure", solver=sampling.SOLVER, steps=sampling.STEPS,
                       spacing="uniform", guidance=1.0, samples=20, options={"domain": "auto", **_OPTIONS})
     guidance_range = (0.0, 2.0)
     steps_range = (1, 50)
     samples_range = (1, 50)
     samplers = pictures.unshifted_solver_names()
+
+    @property
+    def offered(self) -> tuple[str, ...]:
+        """Domains whose models are there: the invented world's may be missing."""
+        return tuple(name for name in self.domains if name != "sphere" or "forecast_sphere" in models.names())
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """Names of the models."""
+        return tuple(f"forecast_{name}" for name in self.offered)
+
+    @property
+    def settings(self) -> tuple[Setting, ...]:
+        """The choice of the model, and all others."""
+        return (Setting("domain", "Model", "Which one makes the forecast.", "auto", ("auto", *self.offered),
+                        ("By the file", *(_TITLES.get(name, name) for name in self.offered))), *_SETTINGS)
+
+    @property
+    def examples(self) -> tuple[Example, ...]:
+        """An invented start of each model."""
+        return tuple(Example(f"{_TITLES.get(name, name)}, invented start", dict, {"domain": name})
+                     for name in self.offered)
 
     def solvers(self, options: Mapping[str, Any]) -> tuple[str, ...]:
         """All that need nothing of their own, but Resfusion's, which has another schedule."""
@@ -101,12 +125,14 @@ class Forecast:
         exports.place(options["place_lat"], options["place_lon"], *_grid(model.network))
         leads = _leads(domain, options["days"])
         start, notes = _started(field, options["start"], model.network, domain, leads, recipe.seed)
-        maps = []
-        for step, made in _rollout(model, recipe, start, domain, leads):
+        maps, sure = [], []
+        for step, made in _rollout(model, recipe, options["attention"], start, domain, leads):
             if made is not None:
-                maps.append(made)
+                maps.append(made.members)
+                sure.append(made.precision)
             yield step
-        drawn = outcome.Drawn(np.stack(maps, 1), start, domain, model.network)
+        drawn = outcome.Drawn(np.stack(maps, 1), start, domain, model.network,
+                              None if sure[0] is None else np.stack(sure))
         if leads * domain.step_hours < options["days"] * 24:
             notes += (f"The model reaches {leads * domain.step_hours / 24:g} days.",)
         recipe = pictures.completed(recipe, model, model.network.shape)
@@ -138,18 +164,30 @@ def _grid(network: Any) -> tuple[np.ndarray, np.ndarray]:
 def _started(field: Field | None, text: str, network: Any, domain: Domain, leads: int,
              seed: int) -> tuple[Start, tuple[str, ...]]:
     if field is None:
-        start = starting.invented(network, domain, leads, seed)
+        start = (starting.simulated(domain, leads, seed) if domain is SPHERE
+                 else starting.invented(network, domain, leads, seed))
         return start, start.notes
     start = starting.given(field, text, network, domain, leads)
     return start, (*field.notes, *start.notes)
 
 
-def _rollout(model: Model, recipe: Recipe, start: Start, domain: Domain,
-             leads: int) -> Iterator[tuple[Step, np.ndarray | None]]:
-    """Steps with maps to look at, and at the end of each lead its members (M, lat, lon) float32 in the base unit."""
+@dataclass(frozen=True)
+class _Made:
+    """One lead: members (M, lat, lon) float32 in the base unit, and the precision (lat, lon) of its diffusion."""
+
+    members: np.ndarray
+    precision: np.ndarray | None
+
+
+def _rollout(model: Model, recipe: Recipe, attention: float, start: Start, domain: Domain,
+             leads: int) -> Iterator[tuple[Step, _Made | None]]:
+    """Steps with maps to look at, and what each lead has at its end."""
     network, members = model.network, recipe.samples
     emulator = sampling.emulator(model)
-    emulator = replace(emulator, denoise=weighed(emulator.denoise, model.schedule, recipe.guidance))
+    denoise = weighed(emulator.denoise, model.schedule, recipe.guidance)
+    if attention:
+        denoise = precision.Attentive(emulator.denoise, model.schedule, network, recipe.guidance, attention)
+    emulator, estimates = replace(emulator, denoise=denoise, weight=recipe.guidance), []
     pace = np.timedelta64(domain.step_hours * 3600, "s")
     past = starting.states(start, network, pace).expand(members, -1, -1)
     view, each = _View(network, start, domain), row(recipe.solver).calls(recipe.steps)
@@ -160,12 +198,13 @@ def _rollout(model: Model, recipe: Recipe, start: Start, domain: Domain,
     for moment in moments:
         step, before = moment.step, (moment.lead - 1)
         shown = replace(step, index=before * step.total + step.index, total=leads * step.total,
-                        nfe=before * each + step.nfe, x=view.of(past, step.x, moment.lead),
-                        x0=view.of(past, step.x0, moment.lead))
+                        nfe=before * each + step.nfe, x=view.of(moment.past, step.x, moment.lead),
+                        x0=view.of(moment.past, step.x0, moment.lead))
+        estimates.append(step.x0)
         made = None
         if moment.state is not None:
-            past = torch.cat((moment.state[:, None], past[:, :-1]), 1)
-            made = view.maps(moment.state, moment.lead).astype(np.float32)
+            maps = view.maps(moment.state, moment.lead).astype(np.float32)
+            made, estimates = _Made(maps, precision.of_members(estimates, network)), []
         yield shown, made
 
 
@@ -195,7 +234,7 @@ class _View:
         self._unit = units.unit(domain.unit, "auto")
         mean, usual = self._climate.mean_at(start.time), _BROAD * Law.of(network).usual
         self._bounds = exports.bounds(self._unit.shown(np.stack([mean - usual, mean + usual])), self._unit)
-        self._chart = Chart(*_grid(network), _VIEW_PX)
+        self._chart = Chart(*_grid(network), _VIEW_PX, self._unit.earth)
 
     def maps(self, states: Tensor, lead: int) -> np.ndarray:
         """(B, lat, lon) in the base unit, of states (B, K) `lead` steps after the start."""
@@ -210,4 +249,4 @@ class _View:
         return torch.from_numpy(drawn).permute(0, 3, 1, 2).float() / 127.5 - 1
 
 
-TASK = Forecast(DOMAINS, models.load)
+TASK = Forecast(DOMAINS | {"sphere": SPHERE}, models.load)

@@ -13,17 +13,17 @@ from torch import Tensor, nn
 from engine.tasks.forecast import metrics, picture
 from engine.tasks.forecast.baselines import linear_inverse
 from engine.tasks.forecast.climate import phases
-from engine.tasks.forecast.data import PRESSURE, TEMPERATURE, Record, prepare, read, starts
+from engine.tasks.forecast.data import PRESSURE, TEMPERATURE, Record, prepare, read, starts, withheld
 from engine.tasks.forecast.evaluate import ensemble
+from engine.tasks.forecast.fading import Fading
 from engine.tasks.forecast.linear import pairs
-from engine.tasks.forecast.sampling import Emulator
+from engine.tasks.forecast.sampling import STEPS, Emulator
 from engine.tasks.forecast.space import area_weights
 from engine.training.objective import noised
 from engine.training.spec import Batch, Spec
 
 _TRUSTED = 1 / 4
 """Share of cases from withheld days, which teach how far the mean can be trusted, and nothing else of it."""
-_WITHHELD_DAYS, _WITHHELD_EVERY = 20, 8
 _JUDGED, _MEMBERS = 12, 10
 _DOUBT = 0.05
 
@@ -31,7 +31,7 @@ _DOUBT = 0.05
 def specs(data: Path) -> dict[str, Callable[[], Spec]]:
     """The forecast models, by name; the record is read and its linear model fitted when one of them is taken."""
     return {"forecast_pressure": partial(_pressure, data), "forecast_temperature": partial(_temperature, data),
-            "forecast_sphere": _sphere}
+            "forecast_sphere": _sphere, "forecast_sphere_crps": _sphere_crps}
 
 
 def _pressure(data: Path) -> Spec:
@@ -44,15 +44,29 @@ def _temperature(data: Path) -> Spec:
                 data="NCEP/NCAR Reanalysis 1, 6-hourly air temperature near the ground, North America, from 2013-01 on")
 
 
-def _sphere() -> Spec:
+def _sphere(steps: int = STEPS) -> Spec:
     from engine.tasks.forecast.world import history
 
-    made = spec(history(), 24, data="A history that the program simulates itself", width=32, depth=4, wraps=True)
+    made = spec(history(), 24, data="A history that the program simulates itself", steps=steps, width=32, depth=4,
+                wraps=True)
     return replace(made, licences="none", failures=("An invented world: its waves are no weather.",))
 
 
-def spec(record: Record, count: int, data: str, **size: int | bool) -> Spec:
-    """The training of one record's model, in batches of `count`. size: options of the network beyond the grid."""
+def _sphere_crps() -> Spec:
+    """The same network as a generator of one call, taught by the CRPS of small ensembles."""
+    from engine.tasks.forecast import ensemble_loss
+    from engine.tasks.forecast.world import WORLD
+
+    taught = partial(ensemble_loss.loss, ensemble_loss.Harmonics(WORLD.sphere), 4)
+    return replace(_sphere(steps=1), name="forecast_sphere_crps", loss=taught, start_from="forecast_sphere",
+                   note="Made for 1 step of the diffusion.")
+
+
+def spec(record: Record, count: int, data: str, steps: int = STEPS, **size: int | bool) -> Spec:
+    """The training of one record's model, in batches of `count`; steps: of each diffusion when it is judged.
+
+    size: options of the network beyond the grid.
+    """
     domain, climate = record.domain, record.model.climate
     rows, columns = record.field.values.shape[1:]
     last = record.field.times[record.training][-1].astype("datetime64[D]")
@@ -62,7 +76,8 @@ def spec(record: Record, count: int, data: str, **size: int | bool) -> Spec:
     return Spec(
         name=f"forecast_{domain.name}", task="forecast", title=domain.title, kind="forecaster", options=options,
         schedule=("cosine", {}), prediction="v", resolution_px=columns, batch=partial(cases.batch, count), loss=loss,
-        validate=partial(validate, record, options), sheet=partial(sheet, record, options), buffers=buffers(record),
+        validate=partial(validate, record, options, steps), sheet=partial(sheet, record, options, steps),
+        buffers=buffers(record),
         data=f"{data}; trained up to {last}", licences="NOAA PSL, public domain", learning_rate=1e-3, ema=0.998,
         failures=("A research demonstration; not for operational use.",
                   "Knows one field of one region: what enters from outside comes as a surprise.",
@@ -76,7 +91,7 @@ def buffers(record: Record) -> dict[str, Tensor]:
     stored = {"climate_mean": model.climate.mean, "climate_season": model.climate.season,
               "patterns": model.space.patterns, "scales": model.space.scales, "roots": model.space.roots,
               "transition": model.transition, "noise": noise, "levels": np.linalg.norm(noise, axis=1),
-              "lat": field.lat, "lon": field.lon}
+              "lat": field.lat, "lon": field.lon, "fading": Fading().numbers()}
     return {name: torch.from_numpy(np.ravel(values).astype(np.float32)) for name, values in stored.items()}
 
 
@@ -89,12 +104,11 @@ class Cases:
 
     @classmethod
     def of(cls, record: Record) -> "Cases":
-        """From a record; every eighth stretch of 20 days is withheld from the mean."""
+        """From a record; see `data.withheld` for the days that are withheld from the mean."""
         past, _, now = pairs(record.states, record.training)
         when = np.stack(phases(record.field.times[now]), 1)
-        stretch = now * record.domain.step_hours // (24 * _WITHHELD_DAYS)
         return cls(past, np.linalg.solve(record.model.noise.T, record.errors.T).T, when,
-                   stretch % _WITHHELD_EVERY == _WITHHELD_EVERY // 2)
+                   withheld(record.field, record.domain)[now])
 
     def batch(self, count: int, rng: Generator, progress: float) -> Batch:
         """Taught cases, then withheld ones; x0 is eta (count, K)."""
@@ -128,7 +142,7 @@ def loss(network: nn.Module, batch: Batch, schedule, prediction: str, generator:
     return (weight * left.square()).mean() + likelihood + (weight * (v.float() - target).square()).mean()
 
 
-def _emulator(record: Record, options: dict, denoise: Callable) -> Emulator:
+def _emulator(record: Record, options: dict, steps: int, denoise: Callable) -> Emulator:
     """A rollout by a denoiser alone: in place of shift and features it is given time and past, and reads them."""
     from engine import networks, schedules
 
@@ -142,20 +156,20 @@ def _emulator(record: Record, options: dict, denoise: Callable) -> Emulator:
     def told(x: Tensor, t, cond: Tensor, shift: Tensor) -> Tensor:
         return denoise(x, t, past=cond, when=shift)
 
-    return Emulator(network.eval(), read, told, schedule)
+    return Emulator(network.eval(), read, told, schedule, steps=steps)
 
 
 def _leads(record: Record) -> list[int]:
     return [hours // record.domain.step_hours for hours in record.domain.report_hours[:3:2]]
 
 
-def validate(record: Record, options: dict, denoise: Callable) -> dict[str, float]:
+def validate(record: Record, options: dict, steps: int, denoise: Callable) -> dict[str, float]:
     """Small ensembles from 12 starts of the validation part: CRPS and spread, beside the linear inverse model's."""
     at = starts(record, record.domain.steps, _JUDGED)
     weights, found = area_weights(record.field.lat), {}
     leads = _leads(record)
     runs = {"linear": linear_inverse(record, at, max(leads), _MEMBERS, np.random.default_rng(0)),
-            "ours": ensemble(_emulator(record, options, denoise), record, at, max(leads), _MEMBERS)}
+            "ours": ensemble(_emulator(record, options, steps, denoise), record, at, max(leads), _MEMBERS)}
     for name, series in runs.items():
         for lead, members in enumerate(series, 1):
             if lead in leads:
@@ -165,11 +179,11 @@ def validate(record: Record, options: dict, denoise: Callable) -> dict[str, floa
     return {name: round(value, 4) for name, value in found.items()}
 
 
-def sheet(record: Record, options: dict, denoise: Callable) -> np.ndarray:
+def sheet(record: Record, options: dict, steps: int, denoise: Callable) -> np.ndarray:
     """One row per lead from a validation start: truth, mean, spread, two members; anomalies, blue below red above."""
     at = starts(record, record.domain.steps, 3)[1:2]
     leads = _leads(record)
-    series = ensemble(_emulator(record, options, denoise), record, at, max(leads), 4)
+    series = ensemble(_emulator(record, options, steps, denoise), record, at, max(leads), 4)
     rows = []
     for lead, members in enumerate(series, 1):
         if lead in leads:

@@ -10,7 +10,8 @@ from engine.errors import InputError
 @dataclass(frozen=True)
 class Unit:
     """shown = value x factor + offset, of values in the base unit (hPa or K). sign: as people write it; contour:
-    between lines on a map; threshold: the usual one, in this unit; cf: its name in files.
+    between lines on a map; threshold: the usual one, in this unit; cf: its name in files; earth: whether maps are
+    of it.
     """
 
     name: str
@@ -20,6 +21,7 @@ class Unit:
     contour: float
     threshold: float
     cf: str
+    earth: bool = True
 
     def shown(self, values: np.ndarray) -> np.ndarray:
         """Values of the base unit in this one, float32."""
@@ -32,12 +34,13 @@ class Unit:
 
 _UNITS = {"hPa": {"hPa": Unit("hPa", "hPa", 1, 0, 5, 1000, "hPa"), "Pa": Unit("Pa", "Pa", 100, 0, 500, 100_000, "Pa")},
           "K": {"C": Unit("C", "°C", 1, -273.15, 5, 0, "degC"), "K": Unit("K", "K", 1, 0, 5, 273.15, "K"),
-                "F": Unit("F", "°F", 1.8, -459.67, 10, 32, "degF")}}
-NAMES = tuple(name for units in _UNITS.values() for name in units)
+                "F": Unit("F", "°F", 1.8, -459.67, 10, 32, "degF")},
+          "1": {"1": Unit("1", "σ", 1, 0, 0.5, 1, "1", earth=False)}}
+NAMES = tuple(name for units in _UNITS.values() for name, unit in units.items() if unit.earth)
 
 
 def unit(base: str, name: str) -> Unit:
-    """The unit of that name for values in `base`; "auto": hPa, or degrees Celsius. Raises InputError."""
+    """The unit of that name for values in `base`; "auto": hPa, degrees Celsius or none. Raises InputError."""
     units = _UNITS[base]
     if name == "auto":
         return next(iter(units.values()))

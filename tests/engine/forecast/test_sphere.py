@@ -67,3 +67,42 @@ def test_the_linear_model_in_harmonics_is_the_world_itself():
     assert gap.std() < 0.04 * WORLD.optimal_rmse(1)
     noise = model.space.anomalies(np.random.default_rng(0).standard_normal((2000, len(model.noise))) @ model.noise)
     assert noise.std() == pytest.approx(WORLD.optimal_rmse(1), rel=0.01)
+
+
+@pytest.fixture(scope="module")
+def whole():
+    """A run of the task in this world, with an untrained network: the linear model of a short history."""
+    from dataclasses import replace
+
+    from engine.tasks.forecast import world
+    from engine.tasks.forecast.task import Forecast
+    from tests.engine.forecast import small
+
+    made = small.model(world.history(seed=1))
+    task = Forecast({"sphere": world.SPHERE}, lambda name: made)
+    recipe = task.defaults.replace(samples=10, steps=2, seed=3, options={"days": 1.0})
+    *_, result = task.run({}, recipe)
+    return task, replace(result, files={}), result.files
+
+
+def test_a_forecast_of_this_world_stands_beside_the_best_possible_one(whole):
+    _, result, files = whole
+    skill = {name: dict(zip(result.arrays["skill_scores"].values, scores)) for name, scores in zip(
+        result.arrays["skill_methods"].values, result.arrays["skill"].values)}
+    best, ours = skill["best possible"], skill["this forecast"]
+    np.testing.assert_allclose(best["spread"], [WORLD.optimal_rmse(lead) for lead in (1, 2, 3, 4)], rtol=1e-5)
+    # One map of some 100 independent places: its score is the law's to a fifth.
+    np.testing.assert_allclose(best["crps"], [WORLD.optimal_crps(lead) for lead in (1, 2, 3, 4)], rtol=0.25)
+    np.testing.assert_allclose(ours["crps"], best["crps"], rtol=0.1)
+    assert result.arrays["truth"].values.shape == (4, 32, 64) and "tracks" not in result.arrays
+    assert result.arrays["members"].unit == "1" and files["forecast.nc"] and files["animation.webp"]
+
+
+def test_this_world_is_offered_when_its_model_is_there(whole, monkeypatch):
+    from engine import models
+
+    task, *_ = whole
+    for there, offered in ((("forecast_sphere",), ("sphere",)), ((), ())):
+        monkeypatch.setattr(models, "names", lambda there=there: there)
+        assert task.offered == offered and task.settings[0].choices == ("auto", *offered)
+        assert len(task.settings[0].labels) == len(task.settings[0].choices) and len(task.examples) == len(offered)

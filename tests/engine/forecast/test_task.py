@@ -185,8 +185,10 @@ def test_a_model_of_another_kind_is_refused(record):
 
 def test_the_task_as_shipped_is_whole():
     names = [setting.name for setting in TASK.settings]
-    assert {"domain", "days", "start", "unit", "threshold", "place_lat", "place_lon"} == set(names)
-    assert TASK.defaults.solver in TASK.samplers and set(TASK.domains) == {"pressure", "temperature"}
+    assert {"domain", "days", "start", "unit", "threshold", "attention", "place_lat", "place_lon"} == set(names)
+    assert TASK.defaults.solver in TASK.samplers and set(TASK.domains) == {"pressure", "temperature", "sphere"}
+    assert {"pressure", "temperature"} <= set(TASK.offered) and set(TASK.models) == {
+        f"forecast_{name}" for name in TASK.offered}
     for setting in TASK.settings:
         setting.as_option().check(setting.default)
 

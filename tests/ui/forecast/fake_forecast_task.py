@@ -2,16 +2,14 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from engine.recipe import Recipe
-from engine.solvers import row
 from engine.step import Step
 from engine.tasks.base import Array, Example, InputSpec, Result, Setting
-from tests.ui.fake_task import FakeTask
+from tests.ui.fake_task import Fake
 
 GRIDS = {"pressure": (np.linspace(20, 60, 17), np.linspace(-80, 0, 33), 24, "hPa"),
          "temperature": (np.linspace(15, 75, 25), np.linspace(-160, -30, 53), 6, "K")}
@@ -50,17 +48,14 @@ def weather(domain: str, leads_h: np.ndarray, seed: int, doubt: float) -> np.nda
 
 
 @dataclass
-class FakeForecastTask(FakeTask):
+class FakeForecastTask(Fake):
     """Members of `weather`. With a field the verifying state is there, without one it is not."""
 
     name: str = "forecast"
     title: str = "Forecast maps"
     summary: str = "Makes ensembles of maps from invented waves."
     warning: str = "Experimental, not a weather warning."
-    guidance_range: tuple[float, float] = (1.0, 1.0)
-    steps_range: tuple[int, int] = (1, 50)
     samples_range: tuple[int, int] = (1, 50)
-    trace: Path | None = None
 
     inputs = (InputSpec("field", "Weather field", "field", "Maps of pressure or temperature over time.", False),)
     settings = (
@@ -70,6 +65,8 @@ class FakeForecastTask(FakeTask):
         Setting("start", "Start", "A date of the file.", ""),
         Setting("unit", "Unit", "Of maps and files.", "auto", ("auto", "hPa", "Pa", "C", "K", "F")),
         Setting("threshold", "Threshold", "For probabilities.", 1000.0, advanced=True),
+        Setting("place_lat", "Place: latitude", "Of a place.", "", advanced=True),
+        Setting("place_lon", "Place: longitude", "Of a place.", "", advanced=True),
     )
 
     @property
@@ -79,23 +76,9 @@ class FakeForecastTask(FakeTask):
 
     @property
     def defaults(self) -> Recipe:
-        return Recipe(task=self.name, solver="ddim", steps=6, samples=20, options={"domain": "auto"})
-
-    def relevant(self, options: Mapping[str, Any]) -> tuple[str, ...]:
-        return tuple(setting.name for setting in self.settings)
-
-    def takes_model(self, options: Mapping[str, Any]) -> bool:
-        return False
-
-    def solvers(self, options: Mapping[str, Any]) -> tuple[str, ...]:
-        return self.samplers
-
-    def calls(self, recipe: Recipe) -> int:
-        return row(recipe.solver).calls(recipe.steps)
+        return super().defaults.replace(samples=20)
 
     def run(self, inputs: Mapping[str, Any], recipe: Recipe) -> Iterator[Step | Result]:
-        import time
-
         import torch
 
         options = {setting.name: setting.default for setting in self.settings} | dict(recipe.options)
@@ -105,8 +88,7 @@ class FakeForecastTask(FakeTask):
         leads = np.arange(1, int(days * 24 / step_h) + 1) * step_h
         members = np.stack([weather(domain, leads, recipe.seed + k + 1, 1.0) for k in range(recipe.samples)])
         for index in range(1, recipe.steps + 1):
-            self._say("call")
-            time.sleep(self.delay_s)
+            self._call()
             x0 = torch.from_numpy(members[:, -1, ::-1].copy())[:, None].expand(-1, 3, -1, -1)
             x0 = (x0 - x0.mean()) / (2 * x0.std())
             noise = torch.randn(x0.shape, generator=torch.Generator().manual_seed(index))
@@ -132,7 +114,8 @@ def result(domain: str, members: np.ndarray, leads: np.ndarray, recipe: Recipe, 
               "spread": array(members.std(0, ddof=1) if len(members) > 1 else 0 * members[0], difference=True),
               "climate": array(np.broadcast_to(climate(domain), size)), "past": array(past, ("time", "y", "x")),
               "past_h": Array(np.array([-step_h, 0.0]), ("time",), "h"),
-              "climate_spread": array(np.full(size, 6.0), difference=True)}
+              "climate_spread": array(np.full(size, 6.0), difference=True),
+              "precision": Array(np.float32(np.linspace(0, 1, np.prod(size)).reshape(size)), axes)}
     if domain == "pressure":
         arrays["tracks"] = Array(lows(members, leads, lat, lon) * [1, 1, 1, 1, factor], ("track", "point", "value"))
     if judged:

@@ -80,6 +80,19 @@ def test_starts_need_the_state_before():
     assert runs(DAYS[:1]) == [] and runs(DAYS[:0]) == []
 
 
+def test_starts_are_those_that_the_model_takes():
+    hours = np.timedelta64(6, "h")
+    fine = DAYS[0] + np.arange(8) * hours
+    assert runs(fine, 24) == [["2008-01-02T00:00", 4, 6.0]]
+    # A day is missing: what comes a day later has no state before it.
+    assert runs(np.concatenate((fine, DAYS[4] + np.arange(6) * hours)), 24) == [
+        ["2008-01-02T00:00", 4, 6.0], ["2008-01-06T00:00", 2, 6.0]]
+    assert runs(DAYS, 6) == []
+    field = Field(np.zeros((8, 2, 2), np.float32), fine, np.arange(2.0), np.arange(2.0), "hPa", "slp")
+    sent = entry_module.shown(field, "x.nc")
+    assert sent["runs"] == [["2008-01-02T00:00", 4, 6.0]]
+
+
 def test_one_map_and_other_quantities_are_told():
     single = Field(FIELD.values[:1], DAYS[:1], FIELD.lat, FIELD.lon, "hPa", "slp", others=(FIELD,))
     found = dict(map(tuple, about(single)))

@@ -40,6 +40,7 @@ def test_the_message_is_plain_json_and_holds_everything():
     message = pack.message(_result())
     assert json.loads(json.dumps(message, allow_nan=False)) == message
     assert message["members"]["shape"] == [3, 4, 17, 33] and message["leads"] == [24.0, 48.0, 72.0, 96.0]
+    assert message["precision"]["shape"] == [4, 17, 33]
     assert message["past_h"] == [-24.0, 0.0] and message["past"]["shape"] == [2, 17, 33]
     assert (message["unit"], message["start"], message["threshold"]) == ("hPa", "2008-07-01T00:00", 1000.0)
     assert list(message["skill"]["scores"]["crps"]) == list(METHODS) and message["thinned"] == ""
