@@ -45,13 +45,18 @@ TEETH_VIEWS = (View("Frontal", 0, 0), View("Right", -90, 0), View("Left", 90, 0)
 """Named from the patient's side. For the two arches the upper teeth are the first half of the points."""
 
 
-def script(name: str, views: Sequence[View], what: str = "shape") -> str:
-    """The script `name` of assets/web after that of the point clouds, with its constants: the views, of which the first
-    is where the camera starts, and the noun for what is shown.
+def turned(views: Sequence[View], *names: str) -> str:
+    """These scripts of assets/web after those for what people turn, with the views, of which the first is where the
+    camera starts, as the constant VIEWS.
     """
     # Not as properties of the gr.HTML, which gradio 6.31 loses when it is filled while hidden.
-    constants = f"const VIEWS = {json.dumps([astuple(view) for view in views])}, WHAT = {json.dumps(what)};\n"
-    return constants + web("points.js") + web(name)
+    constants = f"const VIEWS = {json.dumps([astuple(view) for view in views])};\n"
+    return constants + "".join(map(web, ("pixels.js", "turntable.js", *names)))
+
+
+def script(name: str, views: Sequence[View], what: str = "shape") -> str:
+    """The script `name` of assets/web after that of the point clouds. what: the noun for what is shown."""
+    return f"const WHAT = {json.dumps(what)};\n" + turned(views, "points.js", name)
 
 
 def is_cloud(x: Tensor) -> bool:

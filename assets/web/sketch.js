@@ -1,6 +1,6 @@
 // A pad to draw a sketch on, with constants SAYS in front: {label, words, types, formats, limit_bytes}.
 // Its value is {ink: PNG as data URI, black on nothing, "" when empty; fresh, offered: file, note, error}. `fresh` comes from the
-// server and changes with every sketch that it sends, which is then put on the pad like one more stroke, so it can be undone.
+// server and changes with every sketch that it sends, which is then put on the pad like one more stroke, so it can be undone. After offer.js.
 const root = element.querySelector(".sk"), find = (selector) => root.querySelector(selector);
 const stage = find(".sk-stage"), canvas = find(".sk-canvas"), pen = canvas.getContext("2d", { willReadFrequently: true });
 const ring = find(".sk-ring"), width = find(".sk-width input"), file = find(".sk-file"), note = find(".sk-note"), error = find(".sk-error");
@@ -151,36 +151,11 @@ find(".sk-undo").addEventListener("click", undo);
 find(".sk-redo").addEventListener("click", redo);
 find(".sk-clear").addEventListener("click", () => { note.textContent = ""; send({ note: "" }); add({}); });
 
-async function offer(chosen) {
-  if (!chosen) return;
-  fail("");
-  if (chosen.size > SAYS.limit_bytes) {
-    fail(`The file has ${(chosen.size / 1e6).toFixed(1)} MB. The limit is ${Math.round(SAYS.limit_bytes / 1e6)} MB. Please give a smaller picture.`);
-    return;
-  }
-  root.classList.add("sk-busy");
-  try {
-    const { path, url } = await upload(chosen);
-    send({ offered: { path, url, meta: { _type: "gradio.FileData" } } });
-    trigger("upload");
-  } catch {
-    root.classList.remove("sk-busy");
-    fail("The file could not be sent. Please check the connection and try again.");
-  }
-}
-
-find(".sk-choose").addEventListener("click", () => { file.value = ""; file.click(); });
-file.addEventListener("change", () => offer(file.files[0]));
-root.addEventListener("dragover", (event) => { event.preventDefault(); root.classList.add("sk-over"); });
-root.addEventListener("dragleave", () => root.classList.remove("sk-over"));
-root.addEventListener("drop", (event) => {
-  event.preventDefault();
-  root.classList.remove("sk-over");
-  offer(event.dataTransfer.files[0]);
-});
+const offer = offering(root, "sk", { limit_bytes: SAYS.limit_bytes, smaller: "give a smaller picture", fail,
+  put: ([offered]) => send({ offered }) });
 document.addEventListener("paste", (event) => {
   const pasted = [...(event.clipboardData?.files || [])].find((entry) => entry.type.startsWith("image/"));
-  if (pasted && stage.offsetParent !== null) offer(pasted);
+  if (pasted && stage.offsetParent !== null) offer([pasted]);
 });
 
 // A sketch from the server is brought to the middle of the pad; what the pad drew itself returns to its place.

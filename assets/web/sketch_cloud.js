@@ -1,4 +1,4 @@
-// A box for one point cloud that can be turned, after points.js, with SAYS: {label, words, types, formats, limit_bytes}.
+// A box for one point cloud that can be turned, after points.js and offer.js, with SAYS: {label, words, types, formats, limit_bytes}.
 // Its value is {cloud: for points.js, offered: file, note, error, up}. What is offered goes to the server, which sends the
 // points when the file is good, and the old ones with the reason when it is not. up: "z" turns what is shown.
 const root = element.querySelector(".skc"), find = (selector) => root.querySelector(selector);
@@ -39,35 +39,9 @@ function take() {
   grid.replaceChildren(...space.show([standing(whole, up)], [`${SAYS.label}, ${count}`]));
 }
 
-async function offer(chosen) {
-  if (!chosen) return;
-  fail("");
-  if (chosen.size > SAYS.limit_bytes) {
-    fail(`The file has ${(chosen.size / 1e6).toFixed(1)} MB. The limit is ${Math.round(SAYS.limit_bytes / 1e6)} MB. Please give a smaller one.`);
-    return;
-  }
-  root.classList.add("sk-busy");
-  note.textContent = "Reading the file.";
-  try {
-    const { path, url } = await upload(chosen);
-    props.value = { ...current(), offered: { path, url, meta: { _type: "gradio.FileData" } }, error: "" };
-    trigger("upload");
-  } catch {
-    root.classList.remove("sk-busy");
-    note.textContent = current().note || "";
-    fail("The file could not be sent. Please check the connection and try again.");
-  }
-}
-
-for (const button of root.querySelectorAll(".sk-choose")) button.addEventListener("click", () => { file.value = ""; file.click(); });
+offering(root, "sk", { limit_bytes: SAYS.limit_bytes, smaller: "give a smaller one", fail,
+  said: (text) => { note.textContent = text || current().note || ""; },
+  put: ([offered]) => { props.value = { ...current(), offered, error: "" }; } });
 find(".sk-remove").addEventListener("click", () => { props.value = { up: current().up }; take(); find(".sk-choose").focus(); });
-file.addEventListener("change", () => offer(file.files[0]));
-root.addEventListener("dragover", (event) => { event.preventDefault(); root.classList.add("sk-over"); });
-root.addEventListener("dragleave", () => root.classList.remove("sk-over"));
-root.addEventListener("drop", (event) => {
-  event.preventDefault();
-  root.classList.remove("sk-over");
-  offer(event.dataTransfer.files[0]);
-});
 watch("value", take);
 take();

@@ -1,9 +1,9 @@
 // What a tooth arrangement starts from: choose or drop files, turn the teeth that were found, keep some where they are.
 // The value is {picture: file with what paintTeeth reads, teeth: [FDI], found, notes, fixed: text, offered: [files], error}.
-// Offered files go to the server first and become the teeth only when they were found good.
+// Offered files go to the server first and become the teeth only when they were found good. After offer.js.
 const root = element.querySelector(".tb");
 const find = (selector) => root.querySelector(selector);
-const file = find(".tb-file"), error = find(".tb-error"), notes = find(".tb-note");
+const error = find(".tb-error"), notes = find(".tb-note");
 const MOST = 70;
 let url = null, scene = null;
 
@@ -26,25 +26,8 @@ const stage = teethStage(find(".tv-host"), VIEWS, find(".dv-views"), {
   draw: () => ({ ...LOOK, poses: scene.poses, shown: (tooth) => jaw === "both" || (jaw === "upper") === tooth.upper }),
   viewed: (view) => { jaw = view[3] > 0 ? "lower" : view[4] < 1 ? "upper" : "both"; } });
 
-async function offer(files) {
-  const several = [...files].slice(0, MOST), total = several.reduce((sum, entry) => sum + entry.size, 0);
-  if (!several.length) return;
-  error.textContent = "";
-  if (total > LIMIT_BYTES) {
-    error.textContent = `The files have ${(total / 1e6).toFixed(1)} MB. The limit is ${Math.round(LIMIT_BYTES / 1e6)} MB. Please give smaller meshes.`;
-    return;
-  }
-  root.classList.add("tb-busy");
-  try {
-    const sent = [];
-    for (const chosen of several) { const { path, url: at } = await upload(chosen); sent.push({ path, url: at, meta: { _type: "gradio.FileData" } }); }
-    send({ offered: sent });
-    trigger("upload");
-  } catch {
-    root.classList.remove("tb-busy");
-    error.textContent = "The files could not be sent. Please check the connection and try again.";
-  }
-}
+offering(root, "tb", { limit_bytes: LIMIT_BYTES, smaller: "give smaller meshes", most: MOST,
+  fail: (text) => { error.textContent = text; }, put: (offered) => send({ offered }) });
 
 async function picture(from) {
   url = from;
@@ -81,10 +64,5 @@ function show() {
   if (value.picture && value.picture.url && value.picture.url !== url) picture(value.picture.url);
 }
 
-for (const button of [find(".tb-choose"), find(".tb-replace")]) button.addEventListener("click", () => { file.value = ""; file.click(); });
-file.addEventListener("change", () => offer(file.files));
-root.addEventListener("dragover", (event) => { event.preventDefault(); root.classList.add("tb-over"); });
-root.addEventListener("dragleave", () => root.classList.remove("tb-over"));
-root.addEventListener("drop", (event) => { event.preventDefault(); root.classList.remove("tb-over"); offer(event.dataTransfer.files); });
 watch("value", show);
 show();

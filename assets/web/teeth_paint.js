@@ -1,9 +1,9 @@
 // Shaded teeth on a plain canvas: triangles through a depth buffer, lit at their corners. Parallel rays, as in the
-// photographs that orthodontists compare, so that lengths in one picture are comparable.
+// photographs that orthodontists compare, so that lengths in one picture are comparable. After pixels.js.
 const paintTeeth = (() => {
   const MM = 1 / 1000, MAIN = [-0.32, 0.5, 0.805], SIDE = [0.72, -0.1, 0.69], HALF = [-0.17, 0.265, 0.949];
   const IVORY = [252, 246, 233], NECK = [238, 218, 184], INSIDE = 0.34, MARGIN_MM = 8;
-  const bytes = (text) => Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0)).buffer;
+  const bytes = (text) => base64Bytes(text).buffer;
 
   // The teeth that Python packed. Each: { fdi, upper, centre, vertices, normals, faces, paint: rgb of each vertex }.
   function read(value) {
@@ -34,18 +34,9 @@ const paintTeeth = (() => {
     return rgb;
   }
 
-  // What a canvas is drawn with, kept for as long as its size stays.
-  function sheet(canvas, scale) {
-    const width = Math.round(canvas.clientWidth * scale), height = Math.round(canvas.clientHeight * scale);
-    if (!width || !height) return null;
-    let kept = canvas.kept;
-    if (!kept || kept.width !== width || kept.height !== height) {
-      canvas.width = width; canvas.height = height;
-      const context = canvas.getContext("2d", { willReadFrequently: true }), image = context.createImageData(width, height);
-      const layer = () => ({ ids: new Uint8Array(width * height), depth: new Float32Array(width * height) });
-      kept = canvas.kept = { width, height, context, image, pixels: new Uint32Array(image.data.buffer), front: layer(), ghost: layer() };
-    }
-    return kept;
+  function layers(size) {
+    const layer = () => ({ ids: new Uint8Array(size), depth: new Float32Array(size) });
+    return { front: layer(), ghost: layer() };
   }
 
   // The turn from the jaws' frame to the picture's: right, up, to the viewer.
@@ -169,10 +160,9 @@ const paintTeeth = (() => {
   // Draw. what: { shown(tooth), paint(tooth) -> rgb of each vertex, shine, ghost: poses or null, chosen: index or -1 }.
   // Gives how to project points onto the canvas, in its CSS pixels, and which tooth is at a place there.
   function paint(canvas, scene, poses, camera, look, what, scale) {
-    const kept = sheet(canvas, scale);
+    const kept = pixelSheet(canvas, scale, layers);
     if (!kept) return null;
     const view = projector(scene, camera, kept.width, kept.height);
-    kept.pixels.fill(0);
     for (const layer of what.ghost ? [kept.front, kept.ghost] : [kept.front]) { layer.ids.fill(0); layer.depth.fill(-Infinity); }
     scene.teeth.forEach((tooth, i) => {
       if (!what.shown(tooth)) return;

@@ -4,9 +4,10 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -38,14 +39,15 @@ class Watched:
 
 
 @contextmanager
-def serving(*arguments: str, script: str = "serve.py") -> Iterator[str]:
-    """The address of a page served by another process."""
-    process = subprocess.Popen([sys.executable, str(HERE / script), *arguments], stdin=subprocess.PIPE,
-                               stdout=subprocess.PIPE, text=True)
+def _served(folder: Path, *names: str) -> Iterator[Server]:
+    """A page of these fake tasks, of the real ones without names, served by another process. See serve.py."""
+    trace = folder / "trace.txt"
+    process = subprocess.Popen([sys.executable, str(HERE / "serve.py"), *([str(trace)] if names else []), *names],
+                               stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     try:
         url = process.stdout.readline().strip()
         assert url.startswith("http"), "the server did not start"
-        yield url
+        yield Server(url, trace)
     finally:
         process.stdin.close()
         try:
@@ -54,17 +56,24 @@ def serving(*arguments: str, script: str = "serve.py") -> Iterator[str]:
             process.kill()
 
 
+@pytest.fixture(scope="module")
+def serving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Server]]:
+    """serving(*names) gives a page of these fake tasks, of the real ones without names, until the test file is done."""
+    with ExitStack() as stack:
+        yield lambda *names: stack.enter_context(_served(tmp_path_factory.mktemp("served"), *names))
+
+
+@pytest.fixture(scope="module")
+def url(serving, request: pytest.FixtureRequest) -> str:
+    """The page of the tasks that the test file names in TASKS."""
+    return serving(*request.module.TASKS).url
+
+
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    trace = tmp_path_factory.mktemp("trace") / "trace.txt"
-    with serving(str(trace)) as url:
-        yield Server(url, trace)
-
-
-@pytest.fixture(scope="session")
-def real_server() -> Iterator[str]:
-    with serving() as url:
-        yield url
+    """The page that most test files share: a fast inpainting and a slow restoration."""
+    with _served(tmp_path_factory.mktemp("served"), "inpainting", "restoration") as found:
+        yield found
 
 
 @pytest.fixture(scope="session")
@@ -111,6 +120,12 @@ def open_page(chromium, server):
         if not page.is_closed():
             page.evaluate("localStorage.clear()")
             page.close()
+
+
+@pytest.fixture
+def watched(open_page, url):
+    """Opens the page of the test file's TASKS."""
+    return partial(open_page, url)
 
 
 @pytest.fixture

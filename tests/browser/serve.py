@@ -1,12 +1,14 @@
-"""Serves the page for the browser tests in a process of its own: `serve.py TRACE_FILE`, or `serve.py` for real tasks;
-`serve.py TRACE_FILE points` for one tab with point clouds and a bare live view of teeth-like views.
+"""Serves the page for the browser tests in a process of its own: `serve.py TRACE_FILE NAME...` with these fake tasks,
+or `serve.py` with the real ones; `serve.py TRACE_FILE points` serves one tab with point clouds and a bare live view of
+teeth-like views.
 
-Prints its address once it answers. Two runs compute at once. The fake inpainting is fast, the fake restoration takes
-0.2 s per network call.
+Prints its address once it answers. Two runs compute at once. The fake restoration takes 0.2 s per network call, the
+others are fast.
 """
 
 import os
 import sys
+from functools import partial
 from pathlib import Path
 
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
@@ -19,25 +21,35 @@ import torch
 
 from engine.step import Step
 from tests.ui.fake_task import FakePointsTask, FakeTask, torus
+from tests.ui.forecast.fake_forecast_task import FakeForecastTask
+from tests.ui.pointcloud.fake_cloud_task import FakeCloudTask
+from tests.ui.segmentation.fake_scan_task import FakeScanTask
+from tests.ui.teeth.fake_teeth_task import FakeTeethTask
 from ui import page, viewer
 from ui.points import TEETH_VIEWS
 from ui.points_view import PointsView
 from ui.task_tab import TaskTab
 
+FAKES = {"inpainting": partial(FakeTask, name="inpainting", title="Inpainting", paints=True, delay_s=0.02),
+         "restoration": partial(FakeTask, delay_s=0.2), "segmentation": partial(FakeScanTask, delay_s=0.02),
+         "teeth": partial(FakeTeethTask, delay_s=0.02), "pointcloud": partial(FakeCloudTask, delay_s=0.02),
+         "forecast": partial(FakeForecastTask, delay_s=0.02)}
+
 
 def main() -> None:
-    """Build, launch, print the port, wait for the end of the input."""
-    fakes = None
-    if len(sys.argv) > 1:
-        trace = Path(sys.argv[1])
-        fakes = [FakeTask(name="inpainting", title="Inpainting", paints=True, delay_s=0.02, trace=trace),
-                 FakeTask(delay_s=0.2, trace=trace)]
-    demo = _points(trace) if sys.argv[2:] == ["points"] else page.build(fakes)
+    """Build, launch, print the address, wait for the end of the input."""
+    demo = _build(*sys.argv[1:])
     _, url, _ = demo.launch(server_name="127.0.0.1", server_port=_free_port(), prevent_thread_lock=True, quiet=True,
                             **page.serving())
     print(url, flush=True)
     sys.stdin.read()
     demo.close()
+
+
+def _build(trace: str = "", *names: str) -> gr.Blocks:
+    if names == ("points",):
+        return _points(Path(trace))
+    return page.build([FAKES[name](trace=Path(trace)) for name in names] or None)
 
 
 def _points(trace: Path) -> gr.Blocks:

@@ -10,22 +10,16 @@ import pytest
 from PIL import Image
 from playwright.sync_api import expect
 
-from tests.browser.conftest import serving
 from tests.ui.fake_task import torus
 
+TASKS = ("pointcloud",)
 FINISH_MS = 30_000
 PAD, BOX, RESULT = "#pointcloud-sketch", "#pointcloud-cloud", "#pointcloud-result"
 
 
-@pytest.fixture(scope="module")
-def url():
-    with serving(script="serve_pointcloud.py") as address:
-        yield address
-
-
 @pytest.fixture
-def watched(open_page, url):
-    return partial(open_page, url, ready=f"{PAD} .sk-drawn")
+def watched(watched):
+    return partial(watched, ready=f"{PAD} .sk-drawn")
 
 
 def _ink(page):

@@ -8,14 +8,17 @@ from playwright.sync_api import expect
 from engine import models, tasks
 from ui.page import MODE_OF
 
+TASKS = ()
+"""The real ones."""
+
 
 @pytest.mark.parametrize("name", tasks.names())
-def test_the_first_example_runs(name, real_server, open_page):
+def test_the_first_example_runs(name, watched):
     missing = set(tasks.load(name).models) - set(models.names())
     if missing and not os.environ.get("CI"):
         pytest.skip(f"weights are missing: {', '.join(sorted(missing))}")
-    watched = open_page(real_server)
-    page = watched.page
+    found = watched()
+    page = found.page
     lead = MODE_OF.get(name, name)
     page.get_by_role("tab", name=tasks.load(lead).title, exact=True).first.click()
     if lead in MODE_OF.values():
@@ -25,4 +28,4 @@ def test_the_first_example_runs(name, real_server, open_page):
     expect(page.locator(f"#{name}-viewer .dv")).to_have_attribute("data-phase", "done", timeout=60_000)
     expect(page.locator(f"#{name}-result :is(img, canvas):visible").first).to_be_visible()
     assert page.locator(f"#{name}-viewer .dv-grid :is(img, canvas)").count() >= 1
-    assert watched.outside == [] and watched.errors == []
+    assert found.outside == [] and found.errors == []

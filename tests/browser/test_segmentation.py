@@ -4,29 +4,17 @@ import io
 import json
 import re
 import zipfile
-from functools import partial
 
 import numpy as np
 import pytest
 from PIL import Image
 from playwright.sync_api import expect
 
-from tests.browser.conftest import serving
 from tests.ui.segmentation.fake_scan_task import DISCS, SIDE_PX, discs
 
+TASKS = ("segmentation", "restoration")
 FINISH_MS = 30_000
 MASK = "#segmentation-mask"
-
-
-@pytest.fixture(scope="module")
-def url():
-    with serving(script="serve_segmentation.py") as address:
-        yield address
-
-
-@pytest.fixture
-def watched(open_page, url):
-    return partial(open_page, url)
 
 
 def _run(page):

@@ -1,14 +1,13 @@
 """Tooth arrangement in the browser: a dentition that is turned and marked, a run, both jaws from before to after."""
 
 import re
-from functools import partial
 
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.conftest import serving
 from tests.ui.teeth.fake_teeth_task import STAGES
 
+TASKS = ("restoration", "teeth")
 FINISH_MS = 30_000
 BOX, VIEW = "#teeth-teeth", "#teeth-arrangement"
 # A digest of the picture on the page: the canvas alone, without the words over it.
@@ -24,16 +23,10 @@ LOOK = """host => {
 }"""
 
 
-@pytest.fixture(scope="module")
-def url():
-    with serving(script="serve_teeth.py") as address:
-        yield address
-
-
 @pytest.fixture
-def watched(open_page, url, choose_tab):
+def watched(watched, choose_tab):
     def opened(**how):
-        found = partial(open_page, url)(**how)
+        found = watched(**how)
         found.page.emulate_media(reduced_motion="reduce", color_scheme=how.get("scheme", "light"))
         choose_tab(found.page, "Tooth arrangement")
         expect(found.page.locator(f"{BOX} .tb")).to_have_attribute("data-state", "full")
@@ -231,24 +224,3 @@ def test_bad_files_leave_the_teeth_and_their_names_are_not_told(watched, tmp_pat
     assert _look(page, BOX) == before
     _run(page)
     assert found.errors == [] and found.outside == []
-
-
-def test_turning_both_jaws_is_fluent(watched):
-    page = watched().page
-    _run(page)
-    session = page.context.new_cdp_session(page)
-    session.send("Performance.enable", {"timeDomain": "threadTicks"})
-
-    def busy_s():
-        metrics = session.send("Performance.getMetrics")["metrics"]
-        return next(metric["value"] for metric in metrics if metric["name"] == "TaskDuration")
-
-    before, frames = busy_s(), 30
-    page.locator(f"{VIEW} .tv-host").evaluate("""async (host, frames) => {
-      for (let i = 0; i < frames; i++) {
-        host.dispatchEvent(new KeyboardEvent("keydown", { key: "ArrowLeft" }));
-        await new Promise(requestAnimationFrame);
-      }
-    }""", frames)
-    # Time of the page's own thread, which other programs do not lengthen: below 50 ms a frame means 20 frames a second.
-    assert (busy_s() - before) / frames < 0.04

@@ -1,4 +1,5 @@
-"""A task without weights: the closed-form denoiser of a Gaussian law, so that the page can be tested in seconds."""
+"""Tasks without weights, so that the page can be tested in seconds: what all of them share, one that restores pictures
+with the closed-form denoiser of a Gaussian law, and one that forms clouds."""
 
 import time
 from collections.abc import Iterator, Mapping
@@ -28,23 +29,74 @@ def stripes(side_px: int = SIDE_PX) -> np.ndarray:
 
 
 @dataclass
-class FakeTask:
-    """Samples from N(picture, 0.1^2): every run ends near the given picture. With a mask only inside it.
+class Fake:
+    """What the fake tasks share. A class says its inputs, settings and examples, and runs.
 
     delay_s: how long each network call takes. trace: a file that gets a line for each network call and each ended run.
     """
 
-    name: str = "restoration"
-    title: str = "Restoration"
-    paints: bool = False
-    delay_s: float = 0.0
-    summary: str = "Repairs a picture with the exact denoiser of a Gaussian law."
+    name: str = ""
+    title: str = ""
+    summary: str = ""
     warning: str = ""
     models: tuple[str, ...] = ()
+    guidance_range: tuple[float, float] = (1.0, 1.0)
+    steps_range: tuple[int, int] = (1, 50)
+    samples_range: tuple[int, int] = (1, 8)
+    delay_s: float = 0.0
+    trace: Path | None = None
+
+    inputs = ()
+    settings = ()
+    examples = ()
+    samplers = ("ddpm", "ddim", "heun", "spndm", "dpmpp_2m", "unipc_2")
+
+    @property
+    def defaults(self) -> Recipe:
+        """A short run of four samples."""
+        options = {setting.name: setting.default for setting in self.settings}
+        return Recipe(task=self.name, solver="ddim", steps=6, samples=4, options=options)
+
+    def relevant(self, options: Mapping[str, Any]) -> tuple[str, ...]:
+        """All settings."""
+        return tuple(setting.name for setting in self.settings)
+
+    def takes_model(self, options: Mapping[str, Any]) -> bool:
+        """It has no network."""
+        return False
+
+    def solvers(self, options: Mapping[str, Any]) -> tuple[str, ...]:
+        """All of its samplers."""
+        return self.samplers
+
+    def calls(self, recipe: Recipe) -> int:
+        """One a step, whatever the solver."""
+        return recipe.steps
+
+    def evaluate(self, data: str, limit: int | None = None) -> list[dict[str, Any]]:
+        """Nothing to measure."""
+        return []
+
+    def _call(self) -> None:
+        self._say("call")
+        time.sleep(self.delay_s)
+
+    def _say(self, word: str) -> None:
+        if self.trace is not None:
+            with self.trace.open("a") as file:
+                file.write(f"{self.name} {word}\n")
+
+
+@dataclass
+class FakeTask(Fake):
+    """Samples from N(picture, 0.1^2): every run ends near the given picture. With a mask only inside it."""
+
+    name: str = "restoration"
+    title: str = "Restoration"
+    summary: str = "Repairs a picture with the exact denoiser of a Gaussian law."
     guidance_range: tuple[float, float] = (0.0, 10.0)
     steps_range: tuple[int, int] = (1, 200)
-    samples_range: tuple[int, int] = (1, 8)
-    trace: Path | None = None
+    paints: bool = False
 
     @property
     def inputs(self) -> tuple[InputSpec, ...]:
@@ -83,11 +135,6 @@ class FakeTask:
         """For noise only, so that both cases are there."""
         return options["damage"] == "noise"
 
-    @property
-    def samplers(self) -> tuple[str, ...]:
-        """All for VP schedules."""
-        return ("ddpm", "ddim", "heun", "spndm", "dpmpp_2m", "unipc_2")
-
     def solvers(self, options: Mapping[str, Any]) -> tuple[str, ...]:
         """All, but blur leaves out DDPM."""
         return tuple(name for name in self.samplers if options.get("damage") != "blur" or name != "ddpm")
@@ -103,8 +150,7 @@ class FakeTask:
         rng = Rng(recipe.seed, recipe.samples)
 
         def denoise(x: torch.Tensor, t: Any, **_: Any) -> torch.Tensor:
-            self._say("call")
-            time.sleep(self.delay_s)
+            self._call()
             alpha, sigma = (torch.as_tensor(v, dtype=torch.float32).reshape(-1, 1, 1, 1) for v in schedule(t))
             gain = alpha * 0.01 / (alpha**2 * 0.01 + sigma**2)
             return mean + gain * (x - alpha * mean)
@@ -119,11 +165,6 @@ class FakeTask:
         finally:
             self._say("closed")
 
-    def _say(self, word: str) -> None:
-        if self.trace is not None:
-            with self.trace.open("a") as file:
-                file.write(f"{self.name} {word}\n")
-
     def _result(self, inputs: Mapping[str, Any], samples: np.ndarray, recipe: Recipe) -> Result:
         picture, axes = inputs["picture"].pixels, ("sample", "y", "x", "channel")
         if "mask" in inputs:
@@ -135,10 +176,6 @@ class FakeTask:
         error = np.mean((samples[0].astype(float) - picture) ** 2)
         return Result(arrays, {"PSNR of the result (dB)": float(10 * np.log10(255**2 / max(error, 1e-9)))}, recipe,
                       ("This is a test double.",))
-
-    def evaluate(self, data: str, limit: int | None = None) -> list[dict[str, Any]]:
-        """Nothing to measure."""
-        return []
 
 
 def torus(count: int) -> tuple[np.ndarray, np.ndarray]:
@@ -170,8 +207,7 @@ class FakePointsTask(FakeTask):
         noise = Rng(recipe.seed, recipe.samples).normal(*clean.shape)
         try:
             for index in range(1, recipe.steps + 1):
-                self._say("call")
-                time.sleep(self.delay_s)
+                self._call()
                 sigma = 3 * (1 - index / recipe.steps)
                 x, x0 = clean + sigma * noise, clean + 0.2 * sigma * noise
                 yield Step(index, recipe.steps, sigma / 3, sigma, x, x0, index)

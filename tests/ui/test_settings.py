@@ -103,6 +103,17 @@ def test_the_cost_line_counts_calls():
     assert settings.cost(TASK, values | {"steps": 0}, None) == "steps is 0. It must be a whole number from 1 to 1000."
 
 
+@pytest.mark.parametrize(("change", "text"), [
+    ({"task.mode": "create", "samples": 4}, "20 steps, 30 network calls for 4 samples"),
+    ({"task.mode": "create", "steps": 10, "samples": 1}, "10 steps, 20 network calls"),
+    ({"task.mode": "recolour", "samples": 4}, "10 network calls for 4 samples"),
+    ({"task.mode": "parts", "samples": 4}, "1 network call")])
+def test_the_cost_line_names_only_what_counts(change, text):
+    task = tasks.load("pointcloud")
+    usual = {"solver": "dpmpp_2m", "spacing": "log_snr", "steps": 20, "task.colour_steps": 10, "task.points": "2048"}
+    assert settings.cost(task, settings.defaults(task) | usual | change, None) == text
+
+
 @pytest.mark.parametrize(("seconds", "text"), [(0.01, "0.1 s"), (0.44, "0.4 s"), (12.3, "12 s"), (150, "2 min")])
 def test_durations_read_well(seconds, text):
     assert settings.duration(seconds) == text

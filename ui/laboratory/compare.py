@@ -24,7 +24,7 @@ from ui import figures, runs
 from ui.assets import web
 from ui.events import QUIET
 from ui.laboratory import choices, plans
-from ui.laboratory.form import Form, Values
+from ui.laboratory.form import Form, Values, trusted
 from ui.laboratory.plans import PlanFiles
 from ui.laboratory.run_card import RunCard, Updates
 from ui.settings import duration
@@ -85,15 +85,7 @@ def adapted(values: Mapping[str, Any]) -> Values:
 
 def cleaned(stored: Any) -> Values:
     """Values that can run, from whatever a browser kept."""
-    values = defaults()
-    if not isinstance(stored, Mapping):
-        return values
-    kept = values | {name: stored[name] for name in values if isinstance(stored.get(name), (str, int, float, list))}
-    try:
-        comparison(kept)
-    except (InputError, TypeError):
-        return values
-    return kept
+    return trusted(stored, defaults(), comparison)
 
 
 def cost(values: Mapping[str, Any], files: Sequence[str] | None = None) -> str:

@@ -15,7 +15,7 @@ from engine.tasks.laboratory.curves import Curves, Point
 from ui import figures, runs
 from ui.events import QUIET
 from ui.laboratory import charts, choices, plans
-from ui.laboratory.form import Form, Values
+from ui.laboratory.form import Form, Values, trusted
 from ui.laboratory.plans import PlanFiles
 from ui.laboratory.run_card import RunCard, Updates
 from ui.viewer import words as event_words
@@ -44,15 +44,7 @@ def measurement(values: Mapping[str, Any], own: Sequence[Plan] = ()) -> Curves:
 
 def cleaned(stored: Any) -> Values:
     """Values that can run, from whatever a browser kept."""
-    values = defaults()
-    if not isinstance(stored, Mapping):
-        return values
-    kept = values | {name: stored[name] for name in values if isinstance(stored.get(name), (str, int, float, list))}
-    try:
-        measurement(kept)
-    except (InputError, TypeError):
-        return values
-    return kept
+    return trusted(stored, defaults(), measurement)
 
 
 def cost(values: Mapping[str, Any]) -> str:

@@ -7,7 +7,10 @@ from typing import Any
 import gradio as gr
 from gradio.components import Component
 
+from engine.errors import InputError
+
 Values = dict[str, Any]
+_PLAIN = (str, int, float, list)
 _SAVE = "(...values) => [Object.fromEntries({names}.map((name, i) => [name, values[i]]))]"
 
 
@@ -54,3 +57,17 @@ class Form:
         """Arguments of an event that keeps the values in the browser."""
         return {"fn": None, "inputs": self.components, "outputs": self.store, "api_visibility": "private",
                 "js": _SAVE.format(names=json.dumps(list(self.parts)))}
+
+
+def trusted(stored: Any, usual: Values, check: Callable[[Values], Any]) -> Values:
+    """The usual values with what a browser kept of them, where `check` lets these through. check: raises InputError, or
+    TypeError, for values that cannot run.
+    """
+    if not isinstance(stored, Mapping):
+        return usual
+    values = usual | {name: stored[name] for name in usual if isinstance(stored.get(name), _PLAIN)}
+    try:
+        check(values)
+    except (InputError, TypeError):
+        return usual
+    return values

@@ -25,7 +25,7 @@ from engine.tasks.laboratory.inverse.report import FIGURES
 from ui import runs
 from ui.assets import web
 from ui.events import QUIET
-from ui.laboratory.form import Form, Values
+from ui.laboratory.form import Form, Values, trusted
 from ui.laboratory.run_card import RunCard, Updates, progress
 from ui.picture_input import check_offer, picked, picture_input, picture_of
 from ui.settings import duration
@@ -101,16 +101,8 @@ def adapted(values: Mapping[str, Any]) -> Values:
 
 def cleaned(stored: Any) -> Values:
     """Values that can run, from whatever a browser kept. A picture is not kept, so the source is not either."""
-    values = defaults()
-    if not isinstance(stored, Mapping):
-        return values
-    kept = values | {name: stored[name] for name in values if isinstance(stored.get(name), (str, int, float, list))}
-    kept["source"] = DRAWN
-    try:
-        wanted(kept)
-    except (InputError, TypeError):
-        return values
-    return kept
+    drawn = {"source": DRAWN}
+    return trusted(stored, defaults(), lambda values: wanted(values | drawn)) | drawn
 
 
 def cost(values: Mapping[str, Any]) -> str:

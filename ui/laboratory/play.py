@@ -15,7 +15,7 @@ from ui import runs
 from ui.assets import web
 from ui.events import QUIET
 from ui.laboratory import plane
-from ui.laboratory.form import Form, Values
+from ui.laboratory.form import Form, Values, trusted
 from ui.laboratory.plane import FRAMES, Scene
 from ui.laboratory.run_card import RunCard, Updates
 
@@ -73,15 +73,12 @@ def _towards(values: Mapping[str, Any]) -> tuple[int, str] | None:
 
 def cleaned(stored: Any) -> Values:
     """Values that can run, from whatever a browser kept."""
-    values = defaults()
-    if not isinstance(stored, Mapping):
-        return values
-    kept = values | {name: stored[name] for name in values if isinstance(stored.get(name), (str, int, float, list))}
-    try:
-        scene(kept | {"density": "mixture"} if kept["density"] == "drawing" else kept, None)
-    except (InputError, TypeError):
-        return values
-    return kept
+    return trusted(stored, defaults(), _check)
+
+
+def _check(values: Values) -> None:
+    """A drawing is not kept, so what else there is must do."""
+    scene(values | {"density": "mixture"} if values["density"] == "drawing" else values, None)
 
 
 def found(wanted: Scene) -> Iterator[Any]:

@@ -18,7 +18,7 @@ from ui import runs
 from ui.assets import web
 from ui.events import QUIET
 from ui.laboratory import charts, choices
-from ui.laboratory.form import Form, Values
+from ui.laboratory.form import Form, Values, trusted
 from ui.laboratory.run_card import RunCard, Updates
 
 NAME = "spectrum"
@@ -55,15 +55,7 @@ def adapted(values: Mapping[str, Any]) -> Values:
 
 def cleaned(stored: Any) -> Values:
     """Values that can run, from whatever a browser kept."""
-    values = defaults()
-    if not isinstance(stored, Mapping):
-        return values
-    kept = values | {name: stored[name] for name in values if isinstance(stored.get(name), (str, int, float))}
-    try:
-        recovery(kept)
-    except InputError:
-        return values
-    return kept
+    return trusted(stored, defaults(), recovery)
 
 
 def cost(values: Mapping[str, Any]) -> str:

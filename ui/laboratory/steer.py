@@ -23,7 +23,7 @@ from engine.tasks.laboratory.work import executed
 from ui import runs, viewer
 from ui.events import QUIET
 from ui.laboratory import charts
-from ui.laboratory.form import Form, Values
+from ui.laboratory.form import Form, Values, trusted
 from ui.laboratory.run_card import RunCard, Updates
 from ui.settings import duration
 
@@ -85,15 +85,7 @@ def search(values: Mapping[str, Any]) -> Search:
 
 def cleaned(stored: Any) -> Values:
     """Values that can run, from whatever a browser kept."""
-    values = defaults()
-    if not isinstance(stored, Mapping):
-        return values
-    kept = values | {name: stored[name] for name in values if isinstance(stored.get(name), (str, int))}
-    try:
-        search(kept)
-    except (InputError, TypeError):
-        return values
-    return kept
+    return trusted(stored, defaults(), search)
 
 
 def cost(values: Mapping[str, Any]) -> str:

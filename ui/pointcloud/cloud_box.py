@@ -26,7 +26,7 @@ _ACCEPTED = Accepted(types=".ply,.obj,.stl,.glb,.off,.xyz,.csv,.pcd,.txt",
 
 def cloud_box(value: Box | None, spec: InputSpec, elem_id: str, **more: Any) -> gr.HTML:
     """The component. Values: `shown`; what comes back is for `offered` and `cloud_of`."""
-    code = constants(spec, _ACCEPTED, limits().mesh_bytes) + script("sketch_cloud.js", SHAPE_VIEWS)
+    code = constants(spec, _ACCEPTED, limits().mesh_bytes) + web("offer.js") + script("sketch_cloud.js", SHAPE_VIEWS)
     return gr.HTML(value, html_template=web("sketch_cloud.html"), js_on_load=code, apply_default_css=False,
                    elem_id=elem_id, padding=False, **more)
 

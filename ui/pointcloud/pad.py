@@ -27,7 +27,7 @@ _MOST_CHARACTERS = 2_000_000
 
 def pad(value: Box | None, spec: InputSpec, elem_id: str, **more: Any) -> gr.HTML:
     """The component. Values: `laid`; what comes back is for `offered` and `sketch_of`."""
-    script = constants(spec, PICTURES, limits().image_bytes) + web("sketch.js")
+    script = constants(spec, PICTURES, limits().image_bytes) + web("offer.js") + web("sketch.js")
     return gr.HTML(value, html_template=web("sketch.html"), js_on_load=script, apply_default_css=False,
                    elem_id=elem_id, padding=False, **more)
 

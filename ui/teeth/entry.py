@@ -120,4 +120,4 @@ def _files(paths: tuple[str, ...], field: str) -> Any:
 
 def _script(label: str, words: str) -> str:
     constants = f"const LABEL = {json.dumps(label)}, WORDS = {json.dumps(words)}, LIMIT_BYTES = {limits().scan_bytes};"
-    return constants + "\n" + script("teeth_chart.js", "teeth_box.js")
+    return constants + "\n" + script("offer.js", "teeth_chart.js", "teeth_box.js")

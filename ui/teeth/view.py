@@ -1,8 +1,6 @@
 """What a finished arrangement shows: both jaws in 3-D from before to after, tables, notes and files."""
 
-import json
 from collections.abc import Mapping
-from dataclasses import astuple
 from typing import Any
 
 import gradio as gr
@@ -10,18 +8,13 @@ from gradio.components import Component
 
 from engine.tasks.base import Result
 from ui.assets import web
-from ui.points import TEETH_VIEWS
+from ui.points import TEETH_VIEWS, turned
 from ui.teeth import facts, scene
-
-SCRIPTS = ("teeth_paint.js", "teeth_stage.js")
-"""What every picture of teeth in the page is drawn with."""
 
 
 def script(*names: str) -> str:
     """These scripts of assets/web after those that draw teeth, and the views that get a button."""
-    # Not as properties of the gr.HTML, which gradio 6.31 loses when it is filled while hidden.
-    views = json.dumps([astuple(view) for view in TEETH_VIEWS])
-    return f"const VIEWS = {views};\n" + "".join(map(web, (*SCRIPTS, *names)))
+    return turned(TEETH_VIEWS, "teeth_paint.js", "teeth_stage.js", *names)
 
 
 class ArrangementView:

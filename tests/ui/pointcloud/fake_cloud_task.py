@@ -1,6 +1,5 @@
 """Sketches to clouds without weights: words give a colour to a torus, or to the cloud that was brought."""
 
-import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -14,10 +13,11 @@ from engine.recipe import Recipe
 from engine.rng import Rng
 from engine.step import Step
 from engine.tasks.base import Array, Example, InputSpec, Result, Setting
-from tests.ui.fake_task import FakePointsTask, torus
+from tests.ui.fake_task import Fake, torus
 
 COLOURS = {"red": (220, 40, 40), "blue": (40, 60, 220)}
 GREY = (128, 128, 128)
+POINTS = 2048
 
 
 def circle(side_px: int = 96) -> np.ndarray:
@@ -27,13 +27,12 @@ def circle(side_px: int = 96) -> np.ndarray:
 
 
 @dataclass
-class FakeCloudTask(FakePointsTask):
-    """Noise that contracts to a torus of 2048 points in the colour that the words name."""
+class FakeCloudTask(Fake):
+    """Noise that contracts to a torus in the colour that the words name."""
 
     name: str = "pointcloud"
     title: str = "Sketch to 3-D"
     summary: str = "Draw an object and say what it is."
-    guidance_range: tuple[float, float] = (1.0, 1.0)
 
     @property
     def inputs(self) -> tuple[InputSpec, ...]:
@@ -56,18 +55,11 @@ class FakeCloudTask(FakePointsTask):
         return (Example("Ring", lambda: {"sketch": Sketch(circle()), "text": "a red chair"}, {"mode": "create"}),
                 Example("Words only", lambda: {"text": "a blue lamp"}, {"mode": "create"}))
 
-    @property
-    def defaults(self) -> Recipe:
-        return Recipe(task=self.name, solver="ddim", steps=6, samples=4, options={"mode": "create"})
-
     def relevant(self, options: Mapping[str, Any]) -> tuple[str, ...]:
         return ("mode", "sketch_weight") if options["mode"] == "create" else ("mode", "up")
 
-    def takes_model(self, options: Mapping[str, Any]) -> bool:
-        return False
-
     def run(self, inputs: Mapping[str, Any], recipe: Recipe) -> Iterator[Step | Result]:
-        points, mode = torus(self.count)[0], recipe.options["mode"]
+        points, mode = torus(POINTS)[0], recipe.options["mode"]
         if mode == "create" and not {"sketch", "text"} & inputs.keys():
             raise InputError("There is neither a sketch nor a text.", fix="Draw at least one stroke.", field="sketch")
         if mode != "create":
@@ -79,8 +71,7 @@ class FakeCloudTask(FakePointsTask):
         clean = torch.from_numpy(np.concatenate([points, np.full_like(points, 1) * np.float32(colour) / 127.5 - 1], -1))
         noise = Rng(recipe.seed, recipe.samples).normal(*clean.shape)
         for index in range(1, recipe.steps + 1):
-            self._say("call")
-            time.sleep(self.delay_s)
+            self._call()
             sigma = 1 - index / recipe.steps
             shape = clean[:, :3] if index <= recipe.steps // 2 else clean
             kept = noise[..., :shape.shape[-1]]

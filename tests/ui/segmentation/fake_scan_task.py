@@ -2,17 +2,15 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from engine.io.medical import Scan, slice_picture
 from engine.recipe import Recipe
-from engine.solvers import row
 from engine.step import Step
 from engine.tasks.base import Array, Example, InputSpec, Result, Setting
-from tests.ui.fake_task import FakeTask
+from tests.ui.fake_task import Fake
 
 SIDE_PX = 96
 DISCS = ((24, 24, 12), (24, 64, 9), (68, 40, 14))
@@ -27,16 +25,13 @@ def discs(side_px: int = SIDE_PX) -> np.ndarray:
 
 
 @dataclass
-class FakeScanTask(FakeTask):
+class FakeScanTask(Fake):
     """Its steps show the picture turning from noise into its mask."""
 
     name: str = "segmentation"
     title: str = "Segmentation"
     summary: str = "Marks what is bright."
     warning: str = "Research use, not for diagnosis."
-    guidance_range: tuple[float, float] = (1.0, 1.0)
-    steps_range: tuple[int, int] = (1, 50)
-    trace: Path | None = None
 
     inputs = (InputSpec("picture", "Picture or scan", "scan", "PNG, JPEG, TIFF, DICOM or NIfTI."),)
     settings = (
@@ -57,25 +52,7 @@ class FakeScanTask(FakeTask):
                 Example("Stack", lambda: {"picture": Scan(np.stack([discs() * share for share in (0.2, 0.6, 1)]),
                                                           spacing_mm=(2.0, 0.5, 0.5))}))
 
-    @property
-    def defaults(self) -> Recipe:
-        return Recipe(task=self.name, solver="ddim", steps=6, samples=4, options={"target": "nuclei", "threshold": 0.5})
-
-    def relevant(self, options: Mapping[str, Any]) -> tuple[str, ...]:
-        return tuple(setting.name for setting in self.settings)
-
-    def takes_model(self, options: Mapping[str, Any]) -> bool:
-        return False
-
-    def solvers(self, options: Mapping[str, Any]) -> tuple[str, ...]:
-        return self.samplers
-
-    def calls(self, recipe: Recipe) -> int:
-        return row(recipe.solver).calls(recipe.steps)
-
     def run(self, inputs: Mapping[str, Any], recipe: Recipe) -> Iterator[Step | Result]:
-        import time
-
         import torch
 
         scan: Scan = inputs["picture"]
@@ -85,8 +62,7 @@ class FakeScanTask(FakeTask):
         picture = slice_picture(scan, index, *window).pixels
         samples = self._samples(picture, recipe)
         for step in range(1, recipe.steps + 1):
-            self._say("call")
-            time.sleep(self.delay_s)
+            self._call()
             share = step / recipe.steps
             shown = torch.from_numpy(samples).float()[:, None] / 127.5 - 1
             noise = torch.randn(shown.shape, generator=torch.Generator().manual_seed(step))

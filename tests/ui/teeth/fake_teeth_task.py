@@ -1,6 +1,5 @@
 """A tooth arrangement without weights: invented patients whose true treatment is known, and is the result."""
 
-import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -16,7 +15,7 @@ from engine.step import Step
 from engine.tasks.base import Array, Example, InputSpec, Result, Setting
 from engine.tasks.teeth import anatomy, contacts, keys, malocclusion, procedural, rigid
 from engine.tasks.teeth.dentition import Motion, Teeth
-from tests.ui.fake_task import FakeTask
+from tests.ui.fake_task import Fake
 
 STAGES, SPREAD_MM, POINTS = 6, 0.2, 40
 GIVEN = malocclusion.Range(0.7, 0.9)
@@ -47,16 +46,13 @@ def present(teeth: Teeth) -> list[int]:
 
 
 @dataclass
-class FakeTeethTask(FakeTask):
+class FakeTeethTask(Fake):
     """Its steps show the teeth on their way from noise to the treatment's goal."""
 
     name: str = "teeth"
     title: str = "Tooth arrangement"
     summary: str = "Moves crooked teeth to where they belong."
     warning: str = "Research use, not for treatment."
-    guidance_range: tuple[float, float] = (1.0, 1.0)
-    steps_range: tuple[int, int] = (1, 50)
-    samples_range: tuple[int, int] = (1, 8)
 
     inputs = (InputSpec("teeth", "Teeth", "dentition", "One mesh per tooth, or a labelled jaw."),)
     settings = (
@@ -71,20 +67,6 @@ class FakeTeethTask(FakeTask):
         return (Example("Crowded", lambda: {"teeth": dentition()}),
                 Example("Missing tooth", lambda: {"teeth": dentition((14, 35))}, {"fixed": "16,26"}))
 
-    @property
-    def defaults(self) -> Recipe:
-        return Recipe(task=self.name, solver="ddim", steps=6, samples=4,
-                      options={"unit": "auto", "fixed": "", "stage_mm": 0.25})
-
-    def relevant(self, options: Mapping[str, Any]) -> tuple[str, ...]:
-        return tuple(setting.name for setting in self.settings)
-
-    def takes_model(self, options: Mapping[str, Any]) -> bool:
-        return False
-
-    def solvers(self, options: Mapping[str, Any]) -> tuple[str, ...]:
-        return self.samplers
-
     def run(self, inputs: Mapping[str, Any], recipe: Recipe) -> Iterator[Step | Result]:
         """Points that fall into place, then the true treatment; fixed teeth stay."""
         given = inputs["teeth"]
@@ -96,7 +78,7 @@ class FakeTeethTask(FakeTask):
         ends = torch.stack([_cloud(before.moved(motion)) for motion in samples])
         noise = Rng(recipe.seed, recipe.samples).normal(*ends.shape[1:])
         for index in range(1, recipe.steps + 1):
-            time.sleep(self.delay_s)
+            self._call()
             sigma = 1 - index / recipe.steps
             yield Step(index, recipe.steps, sigma, sigma, ends + sigma * noise, ends + 0.2 * sigma * noise, index)
         yield Result(arrays(before, goal, samples, ends.numpy()), {"Stages": float(STAGES), "Moves most (mm)": 3.25},
