@@ -181,17 +181,26 @@ def train(
 def prepare(
     name: Annotated[str, typer.Argument(metavar="MODEL", help="A shipped model that makes pictures from noise.")],
     data: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder of pictures; else the model's own.")] = None,
-    only: Annotated[str | None, typer.Option(help="statistics, transport or circuit; all without it.")] = None,
+    only: Annotated[str | None, typer.Option(help="statistics, transport or circuit; all without it. Of forecasts, "
+                                                  "fading; of ediffsr, start.")] = None,
 ) -> None:
-    """Learn what DPM-Solver-v3, DPM-OT and, from pictures, Tiramisu need, and store it beside a model's weights."""
+    """Learn what DPM-Solver-v3, DPM-OT and, from pictures, Tiramisu need, and store it beside a model's weights.
+
+    For a forecast model: how far it is believed with lead time, from the records in the data folder. For ediffsr: the
+    start noise that serves best, from the pictures in the data folder.
+    """
     kinds = {"statistics": _prepare_statistics, "transport": _prepare_transport, "circuit": _prepare_circuit}
+    if name.startswith("forecast_"):
+        kinds = {"fading": _prepare_fading}
+    if name == "ediffsr":
+        kinds = {"start": _prepare_start}
     if only is not None and only not in kinds:
         raise InputError(f"Nothing named {only[:40]!r} can be prepared.", fix="Choose one of " + ", ".join(kinds) + ".",
                          field="only")
     if data is not None:
         _folder(data)
-    elif only == "circuit":
-        raise InputError("The data folder is missing.", "A circuit is learned from pictures.", "Give it with --data.",
+    elif only == "circuit" or kinds.keys() & {"fading", "start"}:
+        raise InputError("The data folder is missing.", "This is learned from data.", "Give it with --data.",
                          field="data")
     for kind in (only,) if only else kinds:
         if kind != "circuit" or data is not None:
@@ -219,6 +228,20 @@ def _prepare_circuit(name: str, data: Path) -> str:
     path, score = circuit.prepare_model(name, data,
                                         on_progress=lambda done, total: _progress(f"circuit {done}/{total}"))
     return f"{path}: {score:.3f} nats per number on held-out pictures"
+
+
+def _prepare_fading(name: str, data: Path) -> str:
+    from engine.tasks.forecast import calibration
+
+    path, note = calibration.prepare_model(name, data, on_progress=_progress)
+    return f"{path}: {note}"
+
+
+def _prepare_start(name: str, data: Path) -> str:
+    from engine.tasks.superres import starts
+
+    path, found = starts.prepare(data, on_progress=lambda done, total: _progress(f"start {done}/{total}"))
+    return f"{path}: start {found.chosen} of {len(found.scores)}, agreement {found.agreement:.2f} between references"
 
 
 @app.command()

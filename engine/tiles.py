@@ -1,17 +1,20 @@
 """A denoiser around a denoiser that works on overlapping tiles, so that a picture of any size fits in memory."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
 from engine.denoisers import Denoiser, Level
 
 
-def tiled(denoise: Denoiser, tile_px: int = 384, overlap_px: int = 48) -> Denoiser:
+def tiled(denoise: Denoiser, tile_px: int = 384, overlap_px: int = 48, at_once: bool = False) -> Denoiser:
     """The same denoiser for pictures (B, C, H, W) of any size. A picture that fits in one tile passes unchanged.
 
     All tiles have the same size; the last of a row and column end at the border. Where tiles overlap, their answers are
     mixed with weights that fall to zero towards a tile's inner edges, so no seam is visible. Conditions with the
-    picture's height and width are cut the same way. One call per tile.
+    picture's height and width are cut the same way. One call per tile, or at_once: one for all tiles, as a larger batch
+    (small tiles and one time t only, no other conditions than pictures).
     """
     assert tile_px > 2 * overlap_px
 
@@ -20,16 +23,23 @@ def tiled(denoise: Denoiser, tile_px: int = 384, overlap_px: int = 48) -> Denois
         if height <= tile_px and width <= tile_px:
             return denoise(x, t, **cond)
         total, weights = torch.zeros_like(x), torch.zeros_like(x[:1, :1])
-        for top in _starts(height, tile_px, overlap_px):
-            for left in _starts(width, tile_px, overlap_px):
-                place = (..., slice(top, min(top + tile_px, height)), slice(left, min(left + tile_px, width)))
-                here = {name: value[place] if _is_picture(value, height, width) else value
-                        for name, value in cond.items()}
-                part = denoise(x[place].contiguous(), t, **here)
-                window = _window(part.shape[-2], top, height, overlap_px, x)[:, None] * _window(
-                    part.shape[-1], left, width, overlap_px, x)
-                total[place] += part * window
-                weights[place] += window
+        corners = [(top, left) for top in _starts(height, tile_px, overlap_px)
+                   for left in _starts(width, tile_px, overlap_px)]
+        places = [(..., slice(top, min(top + tile_px, height)), slice(left, min(left + tile_px, width)))
+                  for top, left in corners]
+
+        def cut(some: Sequence[tuple]) -> dict[str, Tensor]:
+            return {name: torch.cat([value[place] for place in some]) if _is_picture(value, height, width) else value
+                    for name, value in cond.items()}
+
+        groups = [places] if at_once else [[place] for place in places]
+        parts = (part for some in groups for part in
+                 denoise(torch.cat([x[place] for place in some]).contiguous(), t, **cut(some)).split(len(x)))
+        for (top, left), place, part in zip(corners, places, parts):
+            window = _window(part.shape[-2], top, height, overlap_px, x)[:, None] * _window(
+                part.shape[-1], left, width, overlap_px, x)
+            total[place] += part * window
+            weights[place] += window
         return total / weights
 
     return by_tiles

@@ -7,7 +7,7 @@ import io
 import re
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -32,10 +32,14 @@ _ORIENTATION = 0x0112
 
 @dataclass(frozen=True, eq=False)
 class Picture:
-    """A checked picture. pixels: (H, W, 3) uint8 sRGB. notes: what was converted, a sentence each."""
+    """A checked picture. pixels: (H, W, 3) uint8 sRGB. notes: what was converted, a sentence each.
+
+    deep: (H, W) or (H, W, 3) uint16, what the file itself holds where it has 16 bits and needs no turning, else None.
+    """
 
     pixels: np.ndarray
     notes: tuple[str, ...] = ()
+    deep: np.ndarray | None = field(default=None, kw_only=True)
 
     @property
     def size(self) -> tuple[int, int]:
@@ -84,7 +88,8 @@ def load_picture(source: Source, field: str = "picture") -> Picture:
     pixels = _decoded(lambda: _rgb(orientation(image), deep, notes, field), name, field)
     if pixels.min() == pixels.max():
         notes.append("All pixels of the picture have the same value.")
-    return Picture(pixels, tuple(notes))
+    full = _full_depth(data, pixels.shape[:2]) if deep or image.mode.startswith("I;16") else None
+    return Picture(pixels, tuple(notes), deep=full)
 
 
 def load_mask(source: Source, size: tuple[int, int], field: str = "mask") -> np.ndarray:
@@ -219,6 +224,17 @@ def _is_deep(image: Image.Image) -> bool:
     """Whether the decoder itself cuts 16-bit colours down to 8 bits."""
     layouts = [tile[3] if isinstance(tile[3], str) else str(tile[3][0]) for tile in image.tile if tile[3]]
     return image.mode in ("RGB", "RGBA", "LA") and any(";16" in layout for layout in layouts)
+
+
+def _full_depth(data: bytes, size: tuple[int, int]) -> np.ndarray | None:
+    """The 16-bit values of a file that was read as a picture of this size, without transparency; None where it was
+    turned or the second decoder cannot read it."""
+    import cv2
+
+    values = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    if values is None or values.dtype != np.uint16 or values.shape[:2] != size:
+        return None
+    return values if values.ndim == 2 else np.ascontiguousarray(values[..., 2::-1])
 
 
 def _rgb(image: Image.Image, deep: bool, notes: list[str], field: str) -> np.ndarray:

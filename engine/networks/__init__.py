@@ -7,6 +7,7 @@ from engine.networks.cloud_colour import CloudColour
 from engine.networks.contrast import ContrastUNet
 from engine.networks.eanet import EANet
 from engine.networks.forecaster import Forecaster
+from engine.networks.illumination import IlluminationNet
 from engine.networks.medseg import MaskUNet, MedSeg
 from engine.networks.pointcloud import CloudGeometry, CloudPointwise
 from engine.networks.style import PatchAutoencoder, StyleUNet
@@ -14,7 +15,7 @@ from engine.networks.teeth import TeethNetwork
 from engine.networks.wavelet_unet import WaveletUNet
 
 _KINDS: dict[str, type[nn.Module]] = {"wavelet_unet": WaveletUNet, "residual_unet": ResidualUNet,
-                                     "gaussian_unet": GaussianUNet, "eanet": EANet,
+                                     "gaussian_unet": GaussianUNet, "eanet": EANet, "illumination": IlluminationNet,
                                      "medseg": MedSeg, "mask_unet": MaskUNet, "contrast_unet": ContrastUNet,
                                      "forecaster": Forecaster,
                                      "cloud_geometry": CloudGeometry, "cloud_pointwise": CloudPointwise,

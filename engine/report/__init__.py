@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 
 from engine.errors import InputError
-from engine.report import bench, clinical, forecast, pictures, shapes, style
+from engine.report import bench, clinical, forecast, pictures, shapes, steering, style, superres
 from engine.report.tables import Row
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -24,8 +24,8 @@ _COLUMNS = {
                    "pictures"},
     "superres": {"method", "psnr_db", "ssim", "spectral_error", "high_spectral_error", "consistency", "seconds",
                  "pictures"},
-    "steering": {"problem", "method", "budget", "steps", "psnr_db", "psnr_mean_db", "spectral_error", "consistency",
-                 "coverage", "seconds", "pictures"},
+    "steering": {"problem", "method", "budget", "steps", "samples", "psnr_db", "psnr_mean_db", "spectral_error",
+                 "consistency", "coverage", "seconds", "pictures"},
     "segmentation": {"set", "method", "dice", "brier", "calibration_error", "doubt_auroc", "seconds", "pictures"},
     "contrast": {"method", "target", "told", "samples", "mae", "psnr_db", "ssim", "slices"},
     "teeth": {"crowns", "set", "method", "add_mm", "rotation_deg", "collisions", "six_keys", "seconds", "patients"},
@@ -85,10 +85,10 @@ def _read(path: Path) -> tuple[str, list[Row]]:
                      "Measure again, or take the file away.", field="results")
 
 
-_TITLES = {"superres": "Super-resolution of satellite pictures", "steering": "Steering one prior",
+_TITLES = {"superres": "Super-resolution", "steering": "Steering one prior",
            "contrast": "Contrast synthesis", "teeth": "Tooth arrangement", "pointcloud": "Sketch to 3-D",
            "forecast": "Forecast maps", "style": "Style transfer"}
-_SECTIONS = {"restoration": pictures.restoration, "inpainting": pictures.inpainting, "superres": pictures.superres,
-             "steering": pictures.steering, "segmentation": clinical.segmentation, "contrast": clinical.contrast,
+_SECTIONS = {"restoration": pictures.restoration, "inpainting": pictures.inpainting, "superres": superres.superres,
+             "steering": steering.steering, "segmentation": clinical.segmentation, "contrast": clinical.contrast,
              "teeth": shapes.teeth, "pointcloud": shapes.pointcloud, "forecast": forecast.forecast,
              "style": style.style, "bench": bench.bench}

@@ -1,4 +1,4 @@
-"""What the measurements of the picture tasks say: restoration, inpainting, super-resolution, steering."""
+"""What the measurements of the picture tasks say: restoration, inpainting, super-resolution."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
@@ -74,47 +74,3 @@ def _missed(cases: Mapping[tuple[str, str], list[Row]], figure: str,
 
 def _words(name: str) -> str:
     return name.replace("_", " ")
-
-
-def superres(rows: Sequence[Row]) -> Iterable[str]:
-    """One line per method, and the two goals."""
-    figures = {"psnr_db": ("PSNR, dB", 2), "ssim": ("SSIM", 3), "spectral_error": ("spectral error", 3),
-               "high_spectral_error": ("in the top third of frequencies", 3), "consistency": ("misfit, grey levels", 2),
-               "coverage": ("truth in the range of the samples", 3), "seconds": ("seconds", 2)}
-    yield f"Means over {rows[0]['pictures']} held-out Sentinel-2 pictures, reduced by four with a bicubic filter."
-    yield table([{"method": row["method"]} | {title: number(row[key], digits) if key in row else ""
-                                               for key, (title, digits) in figures.items()} for row in rows])
-    by = {row["method"]: row for row in rows}
-    plain = by["bicubic"]
-    one, mean = (next(row for row in rows if row["method"].startswith(f"ours, {kind}")) for kind in ("one", "mean"))
-    gain, share = mean["psnr_db"] - plain["psnr_db"], one["spectral_error"] / plain["spectral_error"]
-    yield verdict("the mean of several samples at least 1 dB above bicubic", 1,
-                   [] if gain >= 1 else [f"{gain:+.2f} dB"])
-    yield verdict("the spectral error of one sample at most half of that of bicubic", 1,
-                   [] if share <= 0.5 else [f"a share of {share:.2f}"])
-
-
-def steering(rows: Sequence[Row]) -> Iterable[str]:
-    """One table per problem, and what the goals say of it."""
-    yield (f"Means over {rows[0]['pictures']} held-out flowers of 32 px, 8 samples each, no class told. \"Equal time\" "
-           "gives every method the time of 50 steps of DDNM, \"own steps\" its usual number. The misfit is in units of "
-           "the noise, or a share of the measurement where there is none. Coverage is the share of pixels whose truth "
-           "lies in the 90 % interval of the samples.")
-    titles = {"psnr_db": ("PSNR of one, dB", 2), "psnr_mean_db": ("of the mean, dB", 2), "ssim_mean": ("SSIM, mean", 3),
-              "spectral_error": ("spectral error", 3), "consistency": ("misfit", 3), "coverage": ("coverage", 3),
-              "seconds": ("seconds", 1)}
-    for problem, group in groups(rows, "problem").items():
-        shown = [{"method": row["method"], "budget": row["budget"],
-                  "steps": f"{row['steps']:.0f}" if row["steps"] else ""}
-                 | {title: number(row[key], digits) for key, (title, digits) in titles.items()}
-                 for row in group]
-        yield f"**{_words(problem)}**\n\n" + table(shown)
-        ours = [row for row in group if is_ours(row)]
-        others = [row for row in group if not is_ours(row)]
-        best, classical = max(r["psnr_mean_db"] for r in ours), max(r["psnr_db"] for r in others)
-        sharp = min(r["spectral_error"] for r in others)
-        yield verdict("the best method's mean at least 1 dB above the best classical one", 1,
-                       [] if best - classical >= 1 else [f"{best - classical:+.2f} dB"])
-        blunt = [f"{r['method']}, {r['budget']} ({r['spectral_error']:.3g})" for r in ours
-                 if r["spectral_error"] >= sharp]
-        yield verdict(f"every method below the classical spectral error of {sharp:.3g}", len(ours), blunt)

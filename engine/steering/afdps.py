@@ -27,6 +27,9 @@ LENGTH = Option("length", "Corrector length", 0.2, "Length of a corrector step, 
 THRESHOLD = Option("resample", "Resampling threshold", 0.5, "Particles are drawn anew when fewer than this share of "
                    "them count; 0 never, 1 after every step.", 0.0, 1.0)
 
+ISLANDS = Option("islands", "Islands", 1, "Groups of particles that do not compete with each other and count the same. "
+                 "One is exact with very many particles; more keep the spread of a few.", 1, 64)
+
 
 def calls(steps: int, dynamics: str = DYNAMICS.default, corrections: int = CORRECTIONS.default, **_options) -> int:
     """Denoiser calls of a run: a corrector stands between two steps."""
@@ -34,13 +37,13 @@ def calls(steps: int, dynamics: str = DYNAMICS.default, corrections: int = CORRE
 
 
 @steering("afdps", title="AFDPS particles", paper="Chen et al. 2025, arXiv 2506.03979", needs="gradient", noisy=True,
-          calls=calls, steps=(20, 100, 400), options=(DYNAMICS, PATH, GAMMA, CORRECTIONS, LENGTH, THRESHOLD),
+          calls=calls, steps=(20, 50, 400), options=(DYNAMICS, PATH, GAMMA, CORRECTIONS, LENGTH, THRESHOLD, ISLANDS),
           cost="1 network call per step, 1 more per corrector step", tags=("particles",),
           hint="The samples are one ensemble with weights: exact in the limit of many particles and steps.")
 def afdps(denoise, x: Tensor, times: Tensor, schedule, *, y: Tensor, operator: Measurement, noise: float = 0.0,
           rng=None, dynamics: str = DYNAMICS.default, path: str = PATH.default, gamma: float = GAMMA.default,
           corrections: int = CORRECTIONS.default, length: float = LENGTH.default,
-          resample: float = THRESHOLD.default) -> Iterator[ParticleStep]:
+          resample: float = THRESHOLD.default, islands: int = ISLANDS.default) -> Iterator[ParticleStep]:
     """Chen et al. 2025, arXiv 2506.03979, with annealing, on any grid and schedule; first order.
 
     The target at each noise level is the prior's marginal times a tempered likelihood of the noisy state itself. Where
@@ -50,7 +53,10 @@ def afdps(denoise, x: Tensor, times: Tensor, schedule, *, y: Tensor, operator: M
     damped gradient step and an exact importance weight instead.
 
     The batch is one ensemble of one measurement: a particle depends on the others through resampling, which is
-    systematic. After the last step there is none; estimates are weighted means (`particles.mean`). Step.x0 is the
+    systematic. After the last step there is none; estimates are weighted means (`particles.mean`). In the many
+    dimensions of a picture one of a few dozen particles soon outweighs all others and their spread is lost. islands
+    (Verge et al. 2013, arXiv 1306.3911) bound that: only within each group do particles compete, and all groups count
+    the same, so that as many distinct samples are left; each is as exact as its own size allows. Step.x0 is the
     denoiser's estimate.
     Raises InputError for more than one measurement, for no noise where the path or a measurement that is not linear
     needs some, and, while running, when no particle is left that counts.
@@ -63,7 +69,7 @@ def afdps(denoise, x: Tensor, times: Tensor, schedule, *, y: Tensor, operator: M
     levels = [Level(t, *map(float, schedule(t))) for t in times.tolist()]
     power = likelihood.power(x)
     tempered = tempering(path, [ensemble.tau(level) for level in levels], noise, gamma, power)
-    group = Ensemble(x, levels[0], tempered[0], likelihood, rng)
+    group = Ensemble(x, levels[0], tempered[0], likelihood, rng, islands)
     stops = list(zip(levels, tempered, strict=True))
     return _run(denoise, group, stops, power, dynamics == "ode", corrections, length, resample)
 

@@ -23,7 +23,7 @@ def calls(steps: int, jump: int = JUMP.default, repeats: int = REPEATS.default, 
 
 
 @steering("ddnm", title="DDNM", paper="Wang et al. 2023, arXiv 2212.00490", calls=calls, noisy=True,
-          steps=(20, 100, 250),
+          steps=(10, 20, 250),
           hint="Corrects each estimate so that it explains what was seen exactly. Fast; also for super-resolution.",
           cost="1 network call per step, times the passes", options=(ETA, JUMP, REPEATS))
 def ddnm(denoise, x: Tensor, times: Tensor, schedule, *, y: Tensor, operator: Measurement, noise: float = 0.0, rng=None,

@@ -61,10 +61,14 @@ def _unexplained(level: float, power: float) -> float:
 
 
 class Ensemble:
-    """Particles x (N, *) with their weights, at one level; the batch is the ensemble."""
+    """Particles x (N, *) with their weights, at one level; the batch is the ensemble.
 
-    def __init__(self, x: Tensor, level: Level, at: Tempered, likelihood: Likelihood, rng):
+    islands: groups of about equal size. Weights are shares within a group, times its share of the particles.
+    """
+
+    def __init__(self, x: Tensor, level: Level, at: Tempered, likelihood: Likelihood, rng, islands: int = 1):
         self.x, self.likelihood, self.rng = x, likelihood, rng
+        self._islands = torch.arange(len(x)).tensor_split(min(islands, len(x)))
         self.log_weights = torch.zeros(len(x), dtype=torch.float64)
         self._reading = torch.zeros_like(self.log_weights)
         if at.shrink > 0:
@@ -82,16 +86,29 @@ class Ensemble:
 
     def _arrive(self, z: Tensor, gain: Tensor, level: Level, at: Tempered) -> None:
         # The gain holds the new likelihood; the old one was in the weights from the move before.
-        self.log_weights = particles.normalised(self.log_weights + gain - self._reading)
+        self.log_weights = self._normalised(self.log_weights + gain - self._reading)
         self._reading = self.likelihood.log(z, at) if level.sigma > 0 else torch.zeros_like(gain)
         self.x = level.alpha * z
 
     def step(self, index: int, total: int, level: Level, x0: Tensor, share: float) -> ParticleStep:
         """The step just made with the estimate x0; drawn anew when at most this share of the particles counts."""
         ess = particles.effective_size(self.log_weights)
-        if share > 0 and (ess <= share * len(self.x) or self.log_weights.isneginf().any()):
-            ancestors = particles.systematic(self.log_weights, float(self.rng.uniform()[0]))
-            self.log_weights = particles.normalised(torch.zeros_like(self.log_weights))
+        poor = [island for island in self._islands if share > 0 and self._is_poor(island, share)]
+        if poor:
+            offset, ancestors = float(self.rng.uniform()[0]), torch.arange(len(self.x))
+            for island in poor:
+                ancestors[island] = island[particles.systematic(self.log_weights[island], offset)]
+                self.log_weights[island] = -math.log(len(self.x))
             self._reading, moved = self._reading[ancestors], ancestors.to(self.x.device)
             self.x, x0 = self.x[moved], x0[moved]
-        return ParticleStep(index, total, level.t, level.sigma, self.x, x0, index, self.log_weights, ess)
+        return ParticleStep(index, total, level.t, level.sigma, self.x, x0, index, self.log_weights.clone(), ess)
+
+    def _is_poor(self, island: Tensor, share: float) -> bool:
+        """Whether at most this share of an island's particles counts."""
+        log_weights = self.log_weights[island]
+        return particles.effective_size(log_weights) <= share * len(island) or bool(log_weights.isneginf().any())
+
+    def _normalised(self, log_weights: Tensor) -> Tensor:
+        """Each island's weights with a sum of its share of the particles."""
+        return torch.cat([particles.normalised(log_weights[island]) + math.log(len(island) / len(log_weights))
+                          for island in self._islands])

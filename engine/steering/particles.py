@@ -101,7 +101,7 @@ def note(log_weights: Tensor, ess: float) -> str:
     if ess >= FEW or len(log_weights) < FEW:
         return ""
     return (f"Of {len(log_weights)} particles only {ess:.1f} count. Their spread says too little about what is "
-            "uncertain. Use more particles, more steps or a higher noise.")
+            "uncertain. Use more particles, more islands, more steps or a higher noise.")
 
 
 def _at(values: Tensor, positions: Tensor, wanted: float) -> Tensor:

@@ -189,17 +189,11 @@ def test_the_command(measured, tmp_path, capsys):
     assert said[2][0] == 2 and "no.md could not be read" in said[2][1]
 
 
-# Super-resolution and steering.
+# Super-resolution.
 
 def enlarged(method, psnr_db, spectral_error, **more):
     return {"method": method, "psnr_db": psnr_db, "ssim": 0.9, "spectral_error": spectral_error,
             "high_spectral_error": spectral_error, "consistency": 1.0, "seconds": 0.1, "pictures": 7} | more
-
-
-def steered(method, budget, psnr_mean_db, spectral_error):
-    return {"problem": "small4", "method": method, "budget": budget, "steps": 50.0, "psnr_db": 18.0,
-            "psnr_mean_db": psnr_mean_db, "ssim_mean": 0.6, "spectral_error": spectral_error, "consistency": 0.01,
-            "coverage": None, "seconds": 2.0, "pictures": 7}
 
 
 @pytest.mark.parametrize(("mean_db", "spectral", "met"), [(32.5, 0.6, (1, 1)), (31.9, 0.8, (0, 0))])
@@ -212,13 +206,23 @@ def test_super_resolution_is_judged_by_its_goals(tmp_path, mean_db, spectral, me
     assert tables(text)[0][2]["truth in the range of the samples"] == "0.750"
 
 
-def test_steering_is_judged_per_problem(tmp_path):
-    rows = [steered("bicubic", "", 20.0, 1.0) | {"psnr_db": 20.0}, steered("ours, DDNM", "equal time", 21.5, 0.5),
-            steered("ours, DPS", "own steps", 19.0, 1.25)]
-    _dump(tmp_path / "steering.json", rows)
+def test_the_other_kinds_of_super_resolution_have_tables_and_goals_of_their_own(tmp_path):
+    rows = [enlarged("bicubic", 31.25, 1.5), enlarged("ours, one sample", 29.0, 0.4),
+            enlarged("ours, mean of 8", 32.5, 0.9, coverage=0.75)]
+    for steps, gain in ((5, 0.3), (10, 0.01)):
+        rows += [enlarged(f"{name} start", 30 + own, 0.2, kind=f"start noise, {steps} steps", psnr_error_db=0.05)
+                 for name, own in (("random", 0), ("searched", gain), ("zero", 1.5))]
+    rows += [enlarged("bicubic", 22.5, 2.0, kind="photographs, flowers"),
+             enlarged("ours, estimate", 23.5, 0.9, kind="photographs, flowers")]
+    rows += [enlarged("gamma", 15.0, 2.0, kind="dark flowers, 3 stops"),
+             enlarged("ours, estimate", 20.0, 0.9, kind="dark flowers, 3 stops"),
+             enlarged("ours, estimate, known", 21.0, 0.9, kind="dark flowers, 3 stops")]
+    _dump(tmp_path / "superres.json", rows)
     text = report.section(tmp_path)
-    assert "Met in 1 of 1" in text and "Met in 1 of 2 cases; missed in ours, DPS, own steps (1.25)" in text
-    assert [row["method"] for row in tables(text)[0]] == ["bicubic", "ours, DDNM", "ours, DPS"]
+    assert "Met in 1 of 2 cases; missed in 10 steps (+0.01 ± 0.05 dB)" in text and text.count("Met in 1 of 1") == 4
+    _, starts, photographs, dark = tables(text)
+    assert starts[0]["gain of the search, dB"] == "+0.30 ± 0.05" and len(photographs) == 2
+    assert dark[0]["set"] == "flowers, 3 stops" and dark[0]["ours, estimate, known"] == "21.00 / 0.900"
 
 
 def test_segmentation_is_judged_against_the_unet_and_its_own_goals(tmp_path):

@@ -1,9 +1,10 @@
 """Every steering method beside classical ones, on the same measurements of held-out flowers, in one run."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -16,9 +17,10 @@ from engine.tasks.inverse.solving import Case
 from engine.tasks.measuring import Averages, pictures_in
 
 PROBLEMS = ("box", "small4", "blur")
-SAMPLES = 8
+SAMPLES, PARTICLES = 8, 32
 MOST = 50
 EQUAL, OWN = "equal time", "own steps"
+CLOCK = time.process_time
 _YARDSTICK_STEPS = 50
 
 
@@ -46,46 +48,67 @@ def measure(model: Model, pictures: Sequence[Tensor], problems: Sequence[str] = 
     """One row per problem, method and budget, means over the pictures; see `judging.figures` for the figures.
 
     Methods: classical ones, one picture each; ours, `samples` samples of no class in particular, once with each
-    method's own number of steps and once with as many as fit in the time that 50 steps of DDNM take. seconds: median,
-    for all samples. Picture i is measured with noise of seed i, from which our samples start, too.
+    method's own number of steps and once with as many as fit in the time that 50 steps of DDNM take. Particles are 32
+    on 8 islands: with fewer their weights say little. seconds: median, for all samples, of processor time, which does
+    not depend on what else the machine does. Picture i is measured with noise of seed i, from which our samples start,
+    too.
     """
+    *_, rows = measuring(model, pictures, problems, methods, samples)
+    return rows
+
+
+def measuring(model: Model, pictures: Sequence[Tensor], problems: Sequence[str] = PROBLEMS,
+              methods: Sequence[str] | None = None, samples: int = SAMPLES) -> Iterator[list[dict[str, Any]]]:
+    """The rows of `measure` as they stand after each picture."""
     averages = Averages("problem", "method", "budget")
-    for problem in problems:
-        cases = [solving.measured(picture, problem, seed) for seed, picture in enumerate(pictures)]
-        for name, method in baselines.fitting(problem).items():
-            for case in cases:
-                averages.add((problem, name, ""), _classical(case, method) | {"steps": 0.0})
-        able = serving(cases[0])
-        for budget, name, steps in _plan(model, cases[0], able if methods is None else methods, samples):
-            for seed, case in enumerate(cases):
-                figures = _ours(model, case, name, steps, samples, seed)
-                averages.add((problem, f"ours, {steering.row(name).title}", budget), figures | {"steps": float(steps)})
-    return averages.rows()
+    runs = {problem: _plan(model, solving.measured(pictures[0], problem, 0), methods, samples) for problem in problems}
+    for seed, picture in enumerate(pictures):
+        for problem in problems:
+            case = solving.measured(picture, problem, seed)
+            for name, method in baselines.fitting(problem).items():
+                averages.add((problem, name, ""), _classical(case, method) | {"steps": 0.0, "samples": 1.0})
+            for run in runs[problem]:
+                key = problem, f"ours, {steering.row(run.method).title}", run.budget
+                averages.add(key, _ours(model, case, run, seed) | {"steps": float(run.steps),
+                                                                   "samples": float(run.samples)})
+        yield averages.rows()
 
 
-def _plan(model: Model, case: Case, names: Sequence[str], samples: int) -> list[tuple[str, str, int]]:
-    """(budget, method, steps) of all runs on one problem."""
+class _Run(NamedTuple):
+    budget: str
+    method: str
+    steps: int
+    samples: int
+
+
+def _plan(model: Model, case: Case, names: Sequence[str] | None, samples: int) -> list[_Run]:
+    """All runs on one problem; names: None for all methods that can serve it."""
+    names = serving(case) if names is None else names
+    if not names:
+        return []
+    pace = partial(step_seconds, case, model, clock=CLOCK)
     first = yardstick(case)
-    step_seconds(case, model, first, samples)  # loads what is slow the first time
-    allowed = _YARDSTICK_STEPS * step_seconds(case, model, first, samples, steps=_YARDSTICK_STEPS)
+    pace(first, samples)  # loads what is slow the first time
+    allowed = _YARDSTICK_STEPS * pace(first, samples, steps=_YARDSTICK_STEPS)
     runs = []
     for name in names:
-        runs.append((EQUAL, name, equal_steps(allowed, step_seconds(case, model, name, samples))))
-        runs.append((OWN, name, own_steps(name)))
+        count = max(samples, PARTICLES) if "particles" in steering.row(name).tags else samples
+        runs.append(_Run(EQUAL, name, equal_steps(allowed, pace(name, count)), count))
+        runs.append(_Run(OWN, name, own_steps(name), count))
     return runs
 
 
-def _ours(model: Model, case: Case, name: str, steps: int, samples: int, seed: int) -> dict[str, float]:
-    start = time.perf_counter()
+def _ours(model: Model, case: Case, run: _Run, seed: int) -> dict[str, float]:
+    start = CLOCK()
     with torch.no_grad():
-        *_, step = solving.solve(case, model, recipe(name, steps, samples, seed))
-    seconds = time.perf_counter() - start
+        *_, step = solving.solve(case, model, recipe(run.method, run.steps, run.samples, seed))
+    seconds = CLOCK() - start
     return judging.of(step, case) | {"seconds": seconds}
 
 
 def _classical(case: Case, method: baselines.Baseline) -> dict[str, float]:
-    start = time.perf_counter()
+    start = CLOCK()
     found = method(case.y, case.measurement, case.noise, tuple(case.truth.shape[-2:]))
-    seconds = time.perf_counter() - start
+    seconds = CLOCK() - start
     figures = judging.figures(found, case.truth, case.y, case.measurement, case.noise)
     return figures | {"spread": float("nan"), "coverage": float("nan"), "seconds": seconds}

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from engine import metrics
 from engine.steering import particles
-from engine.steering.operators import Measurement
+from engine.steering.operators import Inpaint, Measurement
 from engine.steering.particles import ParticleStep
 from engine.step import Step
 from engine.tasks.inverse.solving import Case
@@ -31,7 +31,8 @@ def figures(samples: Tensor, truth: Tensor | None, y: Tensor, measurement: Measu
 
     consistency: of the first sample. weights: (N,) that add up to 1, of particles; equal ones without it.
     PSNR in dB and SSIM of the first sample (for particles the one that counts most) and of the mean; spectral_error of
-    that sample; coverage: see `coverage`, for three samples and more. spread: mean standard deviation.
+    that sample; coverage: see `coverage`, for three samples and more, of what is `open_to_doubt`. spread: mean
+    standard deviation.
     """
     samples = samples.float().clamp(-1, 1)
     log_weights = torch.zeros(len(samples), dtype=torch.float64) if weights is None else weights.double().log()
@@ -45,9 +46,17 @@ def figures(samples: Tensor, truth: Tensor | None, y: Tensor, measurement: Measu
     found |= {"psnr_db": metrics.psnr(one, known), "psnr_mean_db": metrics.psnr(mean, known),
               "ssim": metrics.ssim(one, known), "ssim_mean": metrics.ssim(mean, known),
               "spectral_error": metrics.spectral_error(one, known)}
-    if len(samples) > 2:
-        found["coverage"] = coverage(samples, truth, weights)
+    unknown = open_to_doubt(measurement, noise, truth)
+    if len(samples) > 2 and unknown.any():
+        found["coverage"] = coverage(samples[:, unknown[0]], truth[:, unknown[0]], weights)
     return found
+
+
+def open_to_doubt(measurement: Measurement, noise: float, truth: Tensor) -> Tensor:
+    """The numbers of a picture that are not given away, (1, 3, H, W): all but pixels known without noise."""
+    if isinstance(measurement, Inpaint) and noise == 0:
+        return (measurement.known == 0).expand_as(truth)
+    return torch.ones_like(truth, dtype=torch.bool)
 
 
 def consistency(x: Tensor, y: Tensor, measurement: Measurement, noise: float) -> float:
@@ -62,12 +71,13 @@ def coverage(samples: Tensor, truth: Tensor, weights: Tensor | None = None) -> f
 
     samples: (N, *), N > 2; truth (1, *). weights: as in `figures`. Where enough samples count to span the interval, it
     lies between their weighted quantiles (`particles.interval`), whatever their law. Of fewer it is that of Student's t
-    around their weighted mean with their effective number, which is honest for normal samples however few.
+    around their weighted mean with their effective number, which is honest for normal samples however few. NaN where
+    not even two count.
     """
     count = len(samples)
     log_weights = torch.zeros(count, dtype=torch.float64) if weights is None else weights.double().log()
     effective = particles.effective_size(log_weights)
-    if effective <= 1 + 1e-6:
+    if effective < particles.FEW:
         return float("nan")
     values, known = samples.double().flatten(1), truth.double().flatten(1)[0]
     if effective >= _SPANNING:

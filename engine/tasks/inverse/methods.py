@@ -1,7 +1,7 @@
 """Steering methods as contestants: which can serve a measurement, with which recipe, and with how many steps."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 
@@ -14,6 +14,8 @@ from engine.tasks.inverse.solving import Case
 
 _YARDSTICK = "ddnm"
 _PROBE_STEPS = 6
+_FOR_FEW = {"afdps": {"islands": 8}}
+"""Options of methods whose defaults are for very many samples."""
 _MOST_OWN, _FEWEST_EQUAL, _MOST_EQUAL = 100, 4, 1000
 
 
@@ -34,10 +36,10 @@ def yardstick(case: Case) -> str:
 
 
 def recipe(name: str, steps: int, samples: int, seed: int, guidance: float = 1.0) -> Recipe:
-    """A run of this method with its first spacing and its usual options."""
+    """A run of this method with its first spacing and its usual options for a few samples."""
     spacing = next(iter(steering.row(name).spacings), "uniform")
     return Recipe(task="inverse", solver=name, steps=steps, spacing=spacing, samples=samples, seed=seed,
-                  guidance=guidance)
+                  guidance=guidance, options=_FOR_FEW.get(name, {}))
 
 
 def own_steps(name: str) -> int:
@@ -52,12 +54,13 @@ def equal_steps(allowed_s: float, step_s: float) -> int:
 
 
 def step_seconds(case: Case, model: Model, name: str, samples: int, guidance: float = 1.0,
-                 label: int | None = None, steps: int = _PROBE_STEPS) -> float:
+                 label: int | None = None, steps: int = _PROBE_STEPS,
+                 clock: Callable[[], float] = time.perf_counter) -> float:
     """Seconds per step of a method, from a short run. The first run of a process is slower than the later ones."""
-    began = time.perf_counter()
+    began = clock()
     with torch.no_grad():
         _exhausted(solving.solve(case, model, recipe(name, steps, samples, 0, guidance), label))
-    return (time.perf_counter() - began) / steps
+    return (clock() - began) / steps
 
 
 def _exhausted(steps: Iterator) -> None:

@@ -1,34 +1,39 @@
-"""Super-resolution of satellite pictures: four times finer, by EDiffSR or by plain regression, GeoTIFF in and out."""
+"""Super-resolution: satellite pictures and photographs made finer, and photographs in the dark brightened as well."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
 
-from engine import denoisers, guidance, models, tiles
-from engine.errors import InputError
-from engine.io.geotiff import GeoPicture, encode
-from engine.io.pictures import Picture, to_pixels
-from engine.models.model import Model
+from engine import samplers
+from engine.io.pictures import Picture
+from engine.models import shelf
 from engine.recipe import Recipe
-from engine.rng import Rng
 from engine.solvers import row
 from engine.step import Step
-from engine.tasks import base, pictures
+from engine.tasks import base, photographs, pictures
 from engine.tasks.base import Example, InputSpec, Result, Setting
-from engine.tasks.superres import scene
-from engine.tasks.superres.evaluate import inconsistency
-from engine.tasks.superres.scaling import FACTOR, cropped, enlarged, shrunk
+from engine.tasks.superres import dark, natural, satellite, scene
+from engine.tasks.superres.satellite import MODELS
+from engine.tasks.superres.scaling import shrunk
 
-MODELS = {"diffusion": "ediffsr", "regression": "ediffsr_regression"}
-PREDICTIONS = ("reverting", "regression")
-LEAST_PX = 16
-"""Least side of a picture that is to be shrunk: less cannot be compared with the result."""
+SATELLITE, PHOTOGRAPH, DARK = "satellite", "photograph", "dark"
+_TITLES = {SATELLITE: "Satellite picture", PHOTOGRAPH: "Photograph", DARK: "Photograph in the dark"}
+_NEEDED = {SATELLITE: tuple(MODELS.values()), PHOTOGRAPH: (natural.UPSAMPLER, natural.PRIOR), DARK: (dark.MODEL,)}
+_RUNS = {SATELLITE: satellite.run, PHOTOGRAPH: natural.run, DARK: dark.run}
+_PLAY = Setting("play", "Make a sharp picture small first",
+                "Takes a sharp picture, makes it small, and dark where that is asked for, and compares the result "
+                "with it.", False)
 
 
-def _example(seed: int, sharp: bool):
+def kinds() -> tuple[str, ...]:
+    """The kinds of picture whose models are shipped, and satellite pictures."""
+    shipped = set(shelf.names())
+    return tuple(kind for kind, needed in _NEEDED.items() if kind == SATELLITE or shipped.issuperset(needed))
+
+
+def _seen_from_above(seed: int, sharp: bool):
     def make() -> dict[str, Picture]:
         picture = scene.aerial(256, seed)
         return {"picture": Picture(picture if sharp else shrunk(picture))}
@@ -36,143 +41,131 @@ def _example(seed: int, sharp: bool):
     return make
 
 
-class SuperResolution:
-    """EDiffSR (TGRS 2024) on the mean-reverting schedule in shifted coordinates, so that every solver can run it.
+def _photograph(loader: str):
+    return lambda: {"picture": Picture(np.uint8(photographs.photograph(loader) * 255 + 0.5))}
 
-    The state is y = x_t - (1 - alpha) mu with mu the bicubic enlargement; it starts as noise around a trace of mu and
-    ends as the sharp picture. The network's attention pools over the picture, so it sees squares of the size that it
-    was trained on; larger pictures are made of overlapping ones.
+
+_EXAMPLES = (
+    Example("Fields by a river", _seen_from_above(1, sharp=False),
+            {"kind": SATELLITE, "method": "diffusion", "play": False}),
+    Example("Sharp fields to shrink", _seen_from_above(7, sharp=True),
+            {"kind": SATELLITE, "method": "diffusion", "play": True}),
+    Example("Cat to shrink", _photograph("chelsea"), {"kind": PHOTOGRAPH, "way": natural.LEARNED, "play": True}),
+    Example("Coffee in the dark", _photograph("coffee"), {"kind": DARK, "play": True, "stops": 3.0}),
+)
+
+
+class SuperResolution:
+    """One task of three kinds of picture, each with its own module: `satellite`, `natural` and `dark`.
+
+    EDiffSR (TGRS 2024) runs on the mean-reverting schedule, the others on the residual one, both in shifted
+    coordinates, so that every solver can run them. Networks whose attention pools over the picture see squares of the
+    size that they were trained on; larger pictures are made of overlapping ones.
     """
 
     name = "superres"
     title = "Super-resolution"
-    summary = "Makes a satellite picture four times finer. Several samples show which details are sure."
-    warning = "Added detail is plausible, not measured. Research use, not for decisions about what is on the ground."
-    models = tuple(MODELS.values())
+    summary = ("Makes a satellite picture or a photograph two to four times finer. Several samples show which details "
+               "are sure.")
+    warning = "Added detail is plausible, not measured. Research use, not for decisions about what a picture shows."
     inputs = (InputSpec("picture", "Picture", "picture",
-                        "A satellite picture of about 10 m a pixel, such as Sentinel-2; a GeoTIFF keeps its place."),)
-    settings = (
-        Setting("method", "Method", "Diffusion draws sharp pictures that fit; regression gives one blurred average.",
-                "diffusion", tuple(MODELS), ("Diffusion (EDiffSR)", "Regression")),
-        Setting("play", "Shrink the picture first",
-                "Takes a sharp picture, shrinks it by four, and compares the result with it.", False),
-        Setting("diversity", "Diversity", "Share of the start noise. 1 draws from everything that fits, less is "
-                "smoother, 0 gives one smooth estimate.", 1.0, minimum=0.0, maximum=1.0, step=0.05),
-    )
-    examples = (
-        Example("Fields by a river", _example(1, sharp=False), {"method": "diffusion", "play": False}),
-        Example("Sharp fields to shrink", _example(7, sharp=True), {"method": "diffusion", "play": True}),
-    )
+                        "A satellite picture of about 10 m a pixel, such as Sentinel-2 (a GeoTIFF keeps its place), or "
+                        "a photograph."),)
     defaults = Recipe(task="superres", model=MODELS["diffusion"], solver="dpmpp_2m", steps=15, spacing="quadratic",
-                      options={"method": "diffusion", "play": False, "diversity": 1.0})
+                      options={"kind": SATELLITE, "method": "diffusion", "start": satellite.RANDOM, "play": False,
+                               "diversity": 1.0})
     guidance_range = (1.0, 1.0)
     steps_range = (1, 200)
     samples_range = (1, 16)
-    samplers = pictures.unshifted_solver_names()
+    samplers = tuple(dict.fromkeys((*pictures.unshifted_solver_names(), *pictures.solver_names(), *natural.STEERERS)))
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """Models of all kinds that can run."""
+        return tuple(name for kind in kinds() for name in _NEEDED[kind])
+
+    @property
+    def examples(self) -> tuple[Example, ...]:
+        """Of the kinds that can run."""
+        return tuple(example for example in _EXAMPLES if example.options["kind"] in kinds())
+
+    @property
+    def settings(self) -> tuple[Setting, ...]:
+        """Of all kinds; only those that can run are offered."""
+        offered = kinds()
+        kind = Setting("kind", "Kind of picture", "What it shows decides which model enlarges it.", SATELLITE, offered,
+                       tuple(_TITLES[name] for name in offered))
+        return kind, _PLAY, *satellite.SETTINGS, *natural.SETTINGS, *dark.SETTINGS
 
     def relevant(self, options: Mapping[str, Any]) -> tuple[str, ...]:
-        """Names of the settings that have an effect: a regression draws nothing."""
-        return ("method", "play") if self._regresses(options) else ("method", "play", "diversity")
+        """Names of the settings that have an effect."""
+        kind = options.get("kind", SATELLITE)
+        if kind == PHOTOGRAPH:
+            return ("kind", "play", *natural.relevant(options))
+        if kind == DARK:
+            return ("kind", "play", *(("stops",) if options.get("play") else ("values", "brightness")), "texture")
+        return (*(("kind",) if len(kinds()) > 1 else ()), "play", *satellite.relevant(options))
 
     def ignored(self, options: Mapping[str, Any]) -> tuple[str, ...]:
         """Names of the common settings without effect: a regression is one call."""
         return ("steps", "spacing", "samples", "seed", "random") if self._regresses(options) else ()
 
     def solvers(self, options: Mapping[str, Any]) -> tuple[str, ...]:
-        """All that need nothing of their own, but Resfusion's, which has another schedule; for a regression DDIM."""
-        return ("ddim",) if self._regresses(options) else self.samplers
+        """Those that need nothing of their own and suit the kind's schedule; for a regression DDIM."""
+        kind = options.get("kind", SATELLITE)
+        if kind == PHOTOGRAPH:
+            return natural.solvers(options)
+        if kind == DARK:
+            return pictures.solver_names()
+        return ("ddim",) if self._regresses(options) else pictures.unshifted_solver_names()
 
     def calls(self, recipe: Recipe) -> int:
-        """Network calls for each tile; a picture up to 16 px wide and high is one."""
-        return 1 if self._regresses(recipe.options) else row(recipe.solver).calls(recipe.steps)
+        """Network calls for each tile; a picture up to 16 px wide and high is one of a satellite's."""
+        if self._regresses(recipe.options):
+            return 1
+        return samplers.calls(recipe) if recipe.solver in natural.STEERERS else row(recipe.solver).calls(recipe.steps)
 
     def _regresses(self, options: Mapping[str, Any]) -> bool:
-        return options.get("method") == "regression"
+        return options.get("kind", SATELLITE) == SATELLITE and satellite.regresses(options)
 
     def run(self, inputs: Mapping[str, Any], recipe: Recipe) -> Iterator[Step | Result]:
         """Yield the steps and at last a Result with arrays input (enlarged), samples, and mean, spread, reference.
 
-        inputs: "picture", a `Picture`; of a `GeoPicture` the result has a GeoTIFF for each sample and for their mean.
-        The steps' x and x0 are pictures (B, 3, 4h, 4w). Raises InputError.
+        inputs: "picture", a `Picture`. The steps' x and x0 are pictures (B, 3, H, W) of the result's size. Raises
+        InputError.
         """
         recipe = base.check(self, recipe)
-        if self._regresses(recipe.options):
-            recipe = recipe.replace(steps=1, samples=1)
-        given: Picture = inputs["picture"]
-        played = bool(recipe.options.get("play", False))
-        sharp = cropped(given.pixels) if played else None
-        low = given.pixels if sharp is None else _small(sharp)
-        size = FACTOR * low.shape[0], FACTOR * low.shape[1]
-        pictures.fits(recipe.samples, size)
-        model = self._model(recipe)
-        mu = enlarged(Picture(low).tensor())
-        step = None
-        for step in self._steps(model, recipe, mu):
-            yield step
-        found = pictures.arrays(to_pixels(step.x), input=to_pixels(mu)[0], **({"reference": sharp} if played else {}))
-        measured = pictures.scores(found, sharp, found["input"].values) if played else {}
-        notes = (*given.notes, f"Shrunk again, the first sample differs from the input by "
-                 f"{inconsistency(found['samples'].values[0], low):.1f} of 255 grey levels (root mean square).")
-        yield Result(found, measured, pictures.completed(recipe, model, size), notes, _placed(given, found, played))
-
-    def _model(self, recipe: Recipe) -> Model:
-        method = recipe.options.get("method", "diffusion")
-        own = recipe.model not in ("", *self.models)
-        model = models.load(recipe.model if own else MODELS[method])
-        if model.card.prediction not in PREDICTIONS:
-            raise InputError(f"The model predicts {model.card.prediction[:40]!r}.",
-                             "Super-resolution needs one that was trained for it.", "Leave the model empty.",
-                             field="model")
-        return model
-
-    def _steps(self, model: Model, recipe: Recipe, mu: torch.Tensor) -> Iterator[Step]:
-        """The solver's steps as pictures: noise around mu first, the sharp picture last."""
-        schedule = model.schedule
-        mu = mu.expand(recipe.samples, -1, -1, -1)
-        side = model.card.resolution_px
-        by_tiles = tiles.tiled(model.denoiser, side, side // 4)
-
-        def denoise(x, t):
-            return by_tiles(x, t, cond=mu)
-
-        rng = Rng(recipe.seed, recipe.samples)
-        alpha, sigma = schedule(schedule.start)
-        start = alpha * mu + sigma * float(recipe.options.get("diversity", 1.0)) * rng.normal_like(mu)
-        for step in pictures.solve(recipe, guidance.clipped(denoise), start, schedule, rng):
-            yield replace(step, x=step.x + denoisers.reverting_shift(mu, step.t, schedule))
+        options = {setting.name: setting.default for setting in self.settings} | dict(recipe.options)
+        yield from _RUNS[options["kind"]](inputs["picture"], recipe, options)
 
     def evaluate(self, data: str, limit: int | None = None) -> list[dict[str, Any]]:
-        """A row per method: classical ones, the regression of equal size, one sample of ours, the mean of eight."""
-        from engine.tasks.superres import evaluate
+        """A row per kind and method: classical ones, networks of equal size, ours; see `evaluate` and `comparing`."""
+        from engine.tasks.superres import comparing, evaluate
 
         def upscale(low: np.ndarray, method: str, samples: int, seed: int) -> np.ndarray:
             solver = {"solver": "ddim"} if method == "regression" else {}
-            recipe = self.defaults.replace(samples=samples, seed=seed, options={"method": method}, **solver)
-            with torch.no_grad():
-                *_, result = self.run({"picture": Picture(low)}, recipe)
-            return result.arrays["samples"].values
+            return self._samples(low, samples, seed, {"method": method}, **solver)
 
-        return evaluate.evaluate(upscale, evaluate.pictures_of(data, limit))
+        sharp = evaluate.pictures_of(data, limit)
+        rows = [{"kind": SATELLITE} | found for found in evaluate.evaluate(upscale, sharp)]
+        rows += comparing.of_starts(sharp)
+        if PHOTOGRAPH in kinds():
+            rows += comparing.of_photographs(self._enlarge, data, limit)
+        if DARK in kinds():
+            rows += comparing.of_darkness(data, limit)
+        return rows
 
+    def _enlarge(self, low: np.ndarray, options: Mapping[str, Any], samples: int, seed: int,
+                 **fields: Any) -> np.ndarray:
+        return self._samples(low, samples, seed, {"kind": PHOTOGRAPH} | dict(options), **fields)
 
-def _small(sharp: np.ndarray) -> np.ndarray:
-    """The sharp picture shrunk by four. Raises InputError when it is too small for that."""
-    if min(sharp.shape[:2]) < LEAST_PX:
-        raise InputError(f"The picture is {sharp.shape[1]} x {sharp.shape[0]} px.",
-                         f"To shrink it by {FACTOR} takes {LEAST_PX} px on each side.", "Give a larger picture.",
-                         field="picture")
-    return shrunk(sharp)
-
-
-def _placed(given: Picture, found: Mapping[str, base.Array], played: bool) -> dict[str, bytes]:
-    """GeoTIFFs of the samples and their mean, where the input has a place on Earth."""
-    if not isinstance(given, GeoPicture):
-        return {}
-    samples = found["samples"].values
-    place = given.georeference.top_left(*samples.shape[1:3]) if played else given.georeference.finer(FACTOR)
-    named = {f"samples-{number}.tif": sample for number, sample in enumerate(samples, 1)}
-    named |= {"mean.tif": found["mean"].values} if "mean" in found else {}
-    return {name: encode(np.ascontiguousarray(pixels), place) for name, pixels in named.items()}
+    def _samples(self, low: np.ndarray, samples: int, seed: int, options: Mapping[str, Any],
+                 **fields: Any) -> np.ndarray:
+        """uint8 (samples, H, W, 3) of the defaults with these options and fields."""
+        recipe = self.defaults.replace(samples=samples, seed=seed, options=dict(options), **fields)
+        with torch.no_grad():
+            *_, result = self.run({"picture": Picture(low)}, recipe)
+        return result.arrays["samples"].values
 
 
 TASK = SuperResolution()

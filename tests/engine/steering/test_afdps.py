@@ -266,3 +266,32 @@ def test_wrong_settings_name_their_field(given, field):
     with pytest.raises(InputError) as error:
         picture(**given)
     assert error.value.field == field
+
+
+# Islands.
+
+def test_islands_weigh_the_same_and_resample_among_themselves():
+    steps = picture(count=6, resample=0.0, islands=2)
+    for step in steps:
+        halves = step.log_weights.exp().reshape(2, 3).sum(1)
+        assert halves.tolist() == pytest.approx([0.5, 0.5]) and step.ess >= 2 - 1e-9
+    assert any(step.ess < 5.9 for step in steps)
+    always = picture(count=6, resample=1.0, islands=2)
+    assert torch.allclose(always[0].log_weights, torch.full((6,), -math.log(6), dtype=torch.float64))
+
+
+def test_particles_of_other_islands_do_not_matter():
+    """The first island of a larger ensemble goes the way of an ensemble of its size, up to who is copied."""
+    alone, among = picture(count=3, resample=0.0), picture(count=6, resample=0.0, islands=2)
+    assert torch.allclose(alone[-1].log_weights, among[-1].log_weights[:3] + math.log(2), atol=1e-3)
+
+
+def test_islands_of_one_keep_all_particles():
+    for step in picture(count=4, islands=64):
+        assert step.ess == pytest.approx(4)
+
+
+def test_many_particles_on_islands_have_the_posterior_too():
+    mean, covariance = moments(run(cases.PRIOR, [cases.SEEN], cases.First(), cases.NOISE, islands=8)[-1])
+    assert (mean - cases.POSTERIOR.mean).abs().max() < MEAN
+    assert (covariance - cases.POSTERIOR.covariance).abs().max() < VARIANCE

@@ -5,7 +5,8 @@ import math
 import pytest
 import torch
 
-from engine import models, steering
+from engine import models, report, steering
+from engine.__main__ import _dump
 from engine.errors import InputError
 from engine.recipe import Recipe
 from engine.steering.operators import AveragePool, Identity
@@ -69,6 +70,26 @@ def test_figures_of_the_truth_itself_are_perfect_and_weights_choose():
     assert set(judging.figures(wrong, None, case.y, case.measurement, 0.0)) == {"consistency", "spread"}
 
 
+def test_coverage_counts_only_what_the_measurement_does_not_give_away():
+    truth = picture()
+    case = solving.measured(truth, "box", seed=0)
+    hole = judging.open_to_doubt(case.measurement, 0.0, truth)
+    assert hole.shape == truth.shape and int(hole.sum()) == 3 * (SIDE // 2) ** 2
+    assert bool(judging.open_to_doubt(case.measurement, 0.1, truth).all())  # with noise the rest is in doubt, too
+    noise = torch.randn(5, *truth.shape[1:], generator=torch.Generator().manual_seed(0))
+    wrong = torch.where(hole, truth + 1 + 0.01 * noise, truth)
+    assert judging.figures(wrong, truth, case.y, case.measurement, 0.0)["coverage"] == 0
+    full = solving.measured(truth, "box", seed=0).measurement
+    full.known = torch.ones_like(full.known)
+    assert "coverage" not in judging.figures(wrong, truth, truth, full, 0.0)
+
+
+def test_an_ensemble_of_which_one_counts_has_no_interval():
+    draws = torch.randn(9, 1000, generator=torch.Generator().manual_seed(0))
+    almost = torch.tensor([0.9] + [0.1 / 7] * 7)
+    assert math.isnan(judging.coverage(draws[1:], draws[:1], almost))
+
+
 def test_classical_methods_beat_what_they_start_from():
     truth = picture()
     for name in ("box", "small4", "blur", "noise"):
@@ -94,15 +115,29 @@ def test_samples_of_exact_methods_fit_the_measurement():
             assert step.x.shape == (2, 3, SIDE, SIDE)
 
 
-def test_evaluation_has_a_row_per_problem_method_and_budget():
+def test_evaluation_has_a_row_per_problem_method_and_budget_which_the_report_shows(tmp_path):
     rows = evaluate.measure(models.load("flowers"), [picture(0), picture(1)], ("small4", "blur"),
                             ("ddnm", "replacement"), samples=3)
+    assert [row["samples"] for row in rows] == [1.0 if row["budget"] == "" else 3.0 for row in rows]
     keys = [(row["problem"], row["method"], row["budget"]) for row in rows]
     assert keys[:2] == [("small4", "bicubic", ""), ("small4", "total variation", "")]
     assert ("blur", "ours, DDNM", evaluate.EQUAL) in keys and ("blur", "ours, DDNM", evaluate.OWN) in keys
     for row in rows:
         assert row["pictures"] == 2 and row["seconds"] > 0 and math.isfinite(row["psnr_db"])
         assert math.isnan(row["coverage"]) == (not row["method"].startswith("ours"))
+    _dump(tmp_path / "steering.json", rows)
+    text = report.section(tmp_path)
+    assert "Means over 2 held-out flowers" in text and "3 samples each" in text and text.count("| bicubic |") == 1
+
+
+def test_rows_stand_after_each_picture_and_particles_are_many():
+    model, pictures = models.load("flowers"), [picture(0), picture(1)]
+    first, last = evaluate.measuring(model, pictures, ("small4",), (), samples=3)
+    assert [row["pictures"] for row in (*first, *last)] == [1, 1, 2, 2]
+    runs = evaluate._plan(model, solving.measured(pictures[0], "small4", 0), ("ddnm", "afdps"), 2)
+    assert [(run.method, run.samples) for run in runs] == [("ddnm", 2)] * 2 + [("afdps", evaluate.PARTICLES)] * 2
+    equal = {run.method: run.steps for run in runs if run.budget == evaluate.EQUAL}
+    assert equal["afdps"] < equal["ddnm"] / 2
 
 
 def test_pictures_to_measure_on_are_held_out_squares(tmp_path):

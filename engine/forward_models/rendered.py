@@ -1,0 +1,69 @@
+"""A denoiser of observations that goes through the signal: it names what was observed, then observes that.
+
+A signal is only ever known by observations render(signal, view) under known views. One observation, the target, is
+diffused; another one of the same signal is the context. As the estimate is a signal, it can be rendered from any
+further view, and a third observation teaches that it must look right from there as well.
+Tewari et al. 2023, arXiv 2306.11719. Signals, observations and views are (B, *).
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+
+class Seen(NamedTuple):
+    """Observations (B, *) and the views (B, *) under which they were made."""
+
+    observation: Tensor
+    view: Tensor
+
+
+class Triple(NamedTuple):
+    """Three observations of each signal of a batch."""
+
+    context: Seen
+    target: Seen
+    other: Seen
+
+
+Render = Callable[[Tensor, Tensor], Tensor]
+"""render(signal, view) -> observation, differentiable in the signal."""
+Estimate = Callable[[Seen, Tensor, Tensor, Tensor, Tensor], Tensor]
+"""estimate(context, x_t, alpha, sigma, view) -> signal; x_t = alpha observation + sigma eps under that view, alpha and
+sigma (B,)."""
+
+
+class Rendered:
+    """denoise(x_t, t) -> x0 of the observation under one view, for any solver.
+
+    signal: the one that the last call estimated, None before the first. After a run it is the sample of the signal.
+    """
+
+    def __init__(self, estimate: Estimate, render: Render, schedule, context: Seen, view: Tensor):
+        self._estimate, self._render, self._schedule = estimate, render, schedule
+        self._context, self._view = context, view
+        self.signal: Tensor | None = None
+
+    def __call__(self, x: Tensor, t: float) -> Tensor:
+        alpha, sigma = (x.new_full((len(x),), float(level)) for level in self._schedule(t))
+        self.signal = self._estimate(self._context, x, alpha, sigma, self._view)
+        return self._render(self.signal, self._view)
+
+
+def loss(estimate: Estimate, render: Render, schedule, given: Triple, t: Tensor, noise: Tensor,
+         other: float = 1.0) -> Tensor:
+    """Mean squared errors of the rendered target and, `other` times, of the third view, which has no noise.
+
+    t (B,), noise like the target. Without the third view (other = 0) a signal need only look right from where it is
+    rendered. In the mean over all data the best estimate renders the posterior mean of both observations.
+    """
+    alpha, sigma = (level.to(noise) for level in schedule(t))
+    shaped = (len(noise), *[1] * (noise.ndim - 1))
+    noisy = alpha.reshape(shaped) * given.target.observation + sigma.reshape(shaped) * noise
+    signal = estimate(given.context, noisy, alpha, sigma, given.target.view)
+    error = torch.nn.functional.mse_loss(render(signal, given.target.view), given.target.observation)
+    if other > 0:
+        error = error + other * torch.nn.functional.mse_loss(render(signal, given.other.view), given.other.observation)
+    return error
