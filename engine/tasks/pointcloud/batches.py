@@ -7,14 +7,14 @@ from torch import Tensor
 
 from engine.tasks.pointcloud import captions, palette, tokens
 from engine.tasks.pointcloud.pool import Entry, Pool
-from engine.tasks.pointcloud.shapes import Shape
+from engine.tasks.pointcloud.shapes import PARTS, Shape
 from engine.training.spec import Batch
 
 SPREAD = 0.42
 """Root mean square of the coordinates of shapes in [-1, 1]: networks see points divided by it."""
 
 COUNT, POINTS, SURFACE = 32, 256, 768
-CLOUDS, COLOURINGS, COLOURED = 16, 4, 384
+CLOUDS, COLOURINGS, COLOURED = 16, 3, 384
 NO_SKETCH, NO_TEXT, NEITHER = 0.10, 0.15, 0.05
 _PROPS = 0.12
 _COLOURLESS = 0.3
@@ -42,37 +42,51 @@ def geometry(pool: Pool, words: tuple[str, ...], rng: Generator, progress: float
 
 
 def colour(pool: Pool, words: tuple[str, ...], rng: Generator, progress: float) -> Batch:
-    """16 clouds of 384 points, stretched and shaken a little, each coloured and described anew four times.
+    """16 clouds of 384 points, bent and shaken as made ones are, each coloured and described anew three times.
 
-    x0 (64, N, 3): the four of a cloud follow each other. conditions: points (16, N, 3) in [-1, 1] and their labels part
-    (16, N) int64, -1 unknown, which the loss takes; tokens (64, 40).
+    x0 (48, N, 3): the three of a cloud follow each other. conditions: points (16, N, 3) in [-1, 1]; tokens (48, 40);
+    and for the loss alone the labels part (16, N) int64, -1 unknown, and the share that each named colour has in each
+    part, shares (48, parts, 12), 0 for parts that are not there.
     """
     pool.grow()
     entries = pool.draw(CLOUDS, _PROPS, rng)
     places = _places(CLOUDS, rng, COLOURED)
     points = _some(np.stack([entry.points for entry in entries]), places)
-    shaking = rng.normal(0, 0.02, points.shape) * rng.random((CLOUDS, 1, 1))
-    points = points * rng.uniform(0.9, 1.1, (CLOUDS, 1, 3)) + shaking
+    points = bent(points, rng)
     points[rng.random(CLOUDS) < 0.5, :, 0] *= -1
     part = np.take_along_axis(np.stack([entry.part for entry in entries]), places, axis=1)
     looks = [_look(entry, part[i], places[i], words, rng) for i, entry in enumerate(entries) for _ in range(COLOURINGS)]
-    rgb, said = (np.stack(values) for values in zip(*looks))
+    rgb, said, shares = (np.stack(values) for values in zip(*looks))
     said[rng.random(len(said)) < NO_TEXT] = tokens.EMPTY
     return Batch(torch.from_numpy(rgb * 2 - 1), conditions={
         "points": torch.from_numpy(np.float32(points)), "tokens": torch.from_numpy(said),
-        "part": torch.from_numpy(np.int64(part))})
+        "part": torch.from_numpy(np.int64(part)), "shares": torch.from_numpy(np.float32(shares))})
+
+
+def bent(points: np.ndarray, rng: Generator) -> np.ndarray:
+    """Clouds (B, N, 3) stretched by up to 12 %, bent by slow waves of up to 0.05, with up to 0.06 of noise a point."""
+    shape = (len(points), 1, 3)
+    waves = np.sin((points @ rng.normal(0, 2, (len(points), 3, 3))) + rng.uniform(0, 2 * np.pi, shape))
+    noise = rng.normal(0, 0.06, points.shape) * rng.random((len(points), 1, 1)) ** 2
+    return points * rng.uniform(0.88, 1.12, shape) + waves * rng.uniform(0, 0.05, shape) + noise
 
 
 def _look(entry: Entry, part: np.ndarray, places: np.ndarray, words: tuple[str, ...], rng: Generator
-          ) -> tuple[np.ndarray, np.ndarray]:
-    """Colours (N, 3) in [0, 1] of some points and the tokens of what is said of them: new ones for a shape."""
-    about = entry.about
+          ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Colours (N, 3) in [0, 1] of some points, the tokens of what is said of them, and the parts' colours.
+
+    A shape's are new. Of a thing no parts are known, so each has all its colours.
+    """
+    about, shares = entry.about, np.zeros((len(PARTS), len(palette.NAMES)))
     if isinstance(about, Shape):
         colours = palette.drawn(about, rng)
         rgb, text = palette.painted(part, colours, rng), captions.caption(about, colours, rng).text
+        for name, colour in colours.names.items():
+            shares[PARTS.index(name), palette.NAMES.index(colour)] = 1
     else:
         rgb, text = about.rgb[places], captions.of_prop(about.noun, about.colours, rng)
-    return rgb, tokens.encode(text, words).ids
+        shares[:] = np.bincount(palette.named(rgb), minlength=len(palette.NAMES)) / len(rgb)
+    return rgb, tokens.encode(text, words).ids, shares
 
 
 def as_tensor(sketches: np.ndarray) -> Tensor:

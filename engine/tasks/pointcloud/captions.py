@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from numpy.random import Generator
 
-from engine.tasks.pointcloud.palette import MAIN, NAMES, Palette
+from engine.tasks.pointcloud.palette import COLOURS, MAIN, NAMES, Palette
 from engine.tasks.pointcloud.shapes.shape import NUMBERS, PARTS, Shape
 
 NOUNS: Mapping[str, tuple[str, ...]] = {
@@ -57,6 +57,11 @@ def vocabulary() -> tuple[str, ...]:
     """All words of the grammar, sorted."""
     tables = (*NOUNS.values(), *PART_NOUNS.values(), *SYNONYMS.values(), ADJECTIVES, NUMBERS, NAMES, GLUE, KAYKIT_NOUNS)
     return tuple(sorted({word for table in tables for word in table}))
+
+
+def colour_words() -> list[tuple[str, list[float]]]:
+    """Every word for a colour with the red, green and blue in [0, 1] that it means, in the order of NAMES."""
+    return [(word, list(COLOURS[name])) for name in NAMES for word in SYNONYMS.get(name, (name,))]
 
 
 def caption(shape: Shape, palette: Palette | None, rng: Generator, full: bool = False) -> Caption:

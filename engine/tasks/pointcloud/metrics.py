@@ -77,7 +77,7 @@ def coverage(between: np.ndarray) -> float:
 def colours_hit(rgb: np.ndarray, part: np.ndarray, named: Mapping[str, str]) -> list[bool]:
     """For each part with a named colour: whether the median of its points' colours goes by that name.
 
-    rgb (N, 3) in [0, 1]; part (N,) labels.
+    rgb (N, 3) in [0, 1]; part (N,) labels. The colours that shapes are made with have all their names (a test says so).
     """
     found = []
     for name, colour in named.items():

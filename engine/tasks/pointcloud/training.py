@@ -22,7 +22,7 @@ WORDS = captions.vocabulary()
 _FIRST = 2500
 _JUDGED = 30
 _JUDGED_POINTS = 1024
-_PART_LOSS = 0.2
+_PART_LOSS, _NAME_LOSS = 0.4, 0.2
 
 _DATA = "Shapes of ten families that the program invents; KayKit models (furniture, buildings, props), 666 clouds"
 _LICENCES = "none (generated); KayKit CC0"
@@ -70,7 +70,8 @@ def _geometry(data: Path, name: str, title: str) -> Spec:
 def _colour(data: Path) -> Spec:
     return Spec(
         name="cloud_colour", task="pointcloud", title="Colours and parts of a point cloud from text",
-        kind="cloud_colour", options={"words": list(WORDS), "parts": len(PARTS), "length": tokens.LENGTH},
+        kind="cloud_colour", options={"words": list(WORDS), "parts": len(PARTS), "length": tokens.LENGTH,
+                                         "palette": captions.colour_words()},
         schedule=("cosine", {}), prediction="v", resolution_px=64, batch=partial(batches.colour, _pool(data), WORDS),
         validate=validate_colour, sheet=sheet_colour, data=_DATA, licences=_LICENCES, learning_rate=1e-3, ema=0.998,
         loss=colour_loss,
@@ -79,19 +80,34 @@ def _colour(data: Path) -> Spec:
 
 
 def colour_loss(network: nn.Module, batch: Batch, schedule, prediction: str, generator: torch.Generator) -> Tensor:
-    """Squared error of v at random times, and 0.2 times the cross-entropy of the known part labels.
+    """Error of v at random times, and the cross-entropies of the part labels, of the parts that are there, of colours.
 
-    The points are encoded once for both, and for all colourings of a cloud. network: `networks.CloudColour`; batch: as
-    `batches.colour` makes it.
+    Parts and chances of colours learn from what is known of them, so the error of v does not reach them. The points are
+    encoded once for all colourings of a cloud. network: `networks.CloudColour`; batch: as `batches.colour` makes it.
     """
-    told = batch.conditions
-    encoded = network.encode(told["points"])
-    logits = encoded[..., :network.parts].flatten(0, 1).float()
-    encoded = encoded.repeat_interleave(len(batch.x0) // len(encoded), dim=0)
+    told, parts = batch.conditions, network.parts
+    encoded, present = network.part.whole(told["points"])
+    chances, slots = network.text(told["tokens"])
+    logits = encoded[..., :parts]
     x_t, t, target = objective.noised(batch, schedule, prediction, generator)
-    predicted = network(x_t, t, tokens=told["tokens"], encoded=encoded)
-    of_parts = F.cross_entropy(logits, told["part"].flatten(), ignore_index=-1)
-    return (predicted - target).square().mean() + _PART_LOSS * of_parts
+    kept = torch.cat((logits.detach(), encoded[..., parts:]), dim=-1)
+    kept = kept.repeat_interleave(len(batch.x0) // len(kept), dim=0)
+    predicted = network.coloured(x_t, t, kept, chances.detach(), slots)
+    return (F.smooth_l1_loss(predicted, target) + _PART_LOSS * _of_parts(logits, present, told["part"])
+            + _NAME_LOSS * _of_names(chances, told["shares"]))
+
+
+def _of_parts(logits: Tensor, present: Tensor, part: Tensor) -> Tensor:
+    """Cross-entropy of the labels (B, N) that are known, and of which parts (B, parts) such a cloud has."""
+    known = part[:, 0] >= 0
+    there = F.one_hot(part[known], present.shape[1]).amax(1).float()
+    return (F.cross_entropy(logits.flatten(0, 1), part.flatten(), ignore_index=-1)
+            + F.binary_cross_entropy_with_logits(present[known], there))
+
+
+def _of_names(chances: Tensor, shares: Tensor) -> Tensor:
+    """Cross-entropy of the parts' colours; chances are logarithms (B, parts, colours + 1), shares (B, parts, 12)."""
+    return -((shares * chances[..., :-1].float()).sum((1, 2)) / shares.sum((1, 2))).mean()
 
 
 def _drawn(denoise, case: Example, points: int, weights=(1.0, 1.0), steps: int = sampling.STEPS) -> np.ndarray:

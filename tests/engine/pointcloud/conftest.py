@@ -8,7 +8,8 @@ from engine.tasks.pointcloud import captions, stages
 from engine.tasks.pointcloud.shapes import PARTS
 
 POINTS = 64
-_SIZES = {"cloud_geometry": {"rounds": 1, "capsules": 4}, "cloud_colour": {"rounds": 1, "parts": len(PARTS)}}
+_SIZES = {"cloud_geometry": {"rounds": 1, "capsules": 4},
+          "cloud_colour": {"rounds": 1, "parts": len(PARTS), "palette": captions.colour_words()}}
 
 
 class _Model:

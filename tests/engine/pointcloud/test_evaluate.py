@@ -9,7 +9,8 @@ from engine.tasks.pointcloud import captions, evaluate, sampling
 from engine.tasks.pointcloud.pool import example
 from engine.tasks.pointcloud.shapes import PARTS, names
 
-_SIZES = {"cloud_geometry": {"rounds": 1, "capsules": 4}, "cloud_colour": {"rounds": 1, "parts": len(PARTS)}}
+_SIZES = {"cloud_geometry": {"rounds": 1, "capsules": 4},
+          "cloud_colour": {"rounds": 1, "parts": len(PARTS), "palette": captions.colour_words()}}
 
 
 class _Model:

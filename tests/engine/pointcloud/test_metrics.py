@@ -56,6 +56,12 @@ def test_colours_and_parts():
     assert metrics.part_iou(part, part) == 1
 
 
+def test_true_shapes_have_all_the_colours_that_are_named():
+    hits = [hit for case in (example(name) for name in names(20, kept=True))
+            for hit in metrics.colours_hit(case.rgb, case.part, case.named)]
+    assert len(hits) > 20 and all(hits)
+
+
 def test_retrieval_finds_what_it_has_stored_by_either_condition():
     stored = [example(name) for name in names(60)]
     retrieval = Retrieval(stored, vocabulary())

@@ -5,9 +5,12 @@ import pytest
 import torch
 
 from engine import denoisers, networks, schedules
+from engine.models.model import Runner
+from engine.networks import cloud_colour
+from engine.networks.cloud_parts import Neighbourhood
 from engine.networks.sketch_text import SketchEncoder, squash
 from engine.rng import Rng
-from engine.tasks.pointcloud import batches, captions, sampling, targets, tokens, training
+from engine.tasks.pointcloud import batches, captions, palette, sampling, targets, tokens, training
 from engine.tasks.pointcloud.guiding import two_conditions
 from engine.tasks.pointcloud.pool import Pool
 from engine.tasks.pointcloud.shapes import PARTS
@@ -15,7 +18,8 @@ from engine.tasks.pointcloud.shapes import PARTS
 WORDS = captions.vocabulary()
 _SMALL = {"cloud_geometry": {"width": 64, "latent": 64, "latents": 8, "rounds": 1, "capsules": 4},
           "cloud_pointwise": {"latent": 64, "capsules": 4, "widths": (32, 32)},
-          "cloud_colour": {"parts": len(PARTS), "width": 64, "latent": 64, "latents": 8, "rounds": 1}}
+          "cloud_colour": {"parts": len(PARTS), "width": 64, "latent": 64, "latents": 8, "rounds": 1,
+                           "palette": captions.colour_words()}}
 
 
 def _network(kind: str) -> torch.nn.Module:
@@ -51,7 +55,7 @@ def test_order_of_points_does_not_matter(kind):
     assert (plain[:, order] - mixed).abs().max() < 1e-4 and plain.std() > 1e-3
 
 
-@pytest.mark.parametrize("kind", _SMALL)
+@pytest.mark.parametrize("kind", ["cloud_geometry", "cloud_pointwise"])
 def test_untrained_networks_are_the_linear_denoiser(kind):
     schedule, t = schedules.cosine(), torch.tensor([0.1, 0.7])
     x = Rng(0, 2).normal(30, 3)
@@ -60,6 +64,91 @@ def test_untrained_networks_are_the_linear_denoiser(kind):
     alpha = schedule(t)[0].float()[:, None, None]
     # For independent points of unit variance, E[x0 | x_t] = alpha x_t.
     assert torch.allclose(x0, alpha * x, atol=1e-5)
+
+
+def _coloured_parts(colour: torch.Tensor, spread: float, grain: float, schedule, t: torch.Tensor
+                    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Noisy colours of two surely known parts of 15 points, encoded, and their exact posterior mean for normal parts.
+
+    colour (2, 3): the parts' mean colours; spread, grain: deviations of parts and of points.
+    """
+    part = torch.arange(2).repeat_interleave(15)
+    same = (part[:, None] == part[None]).float()
+    law = spread**2 * same + grain * torch.eye(30)
+    x0 = colour[part] + torch.linalg.cholesky(law) @ Rng(0, 1).normal(30, 3)[0]
+    alpha, sigma = (level.float()[:, None, None] for level in schedule(t))
+    x = alpha * x0 + sigma * Rng(1, len(t)).normal(30, 3)
+    noisy = alpha.square() * law + sigma.square() * torch.eye(30)
+    mean = colour[part] + alpha * law @ torch.linalg.solve(noisy, x - alpha * colour[part])
+    encoded = torch.cat((60.0 * torch.nn.functional.one_hot(part, len(PARTS)), torch.zeros(30, 32)), dim=-1)
+    return x, encoded.expand(len(t), -1, -1), mean
+
+
+def test_untrained_colours_are_the_exact_posterior_of_parts_that_are_normal():
+    schedule, t = schedules.cosine(), torch.tensor([0.02, 0.3, 0.7])
+    network = networks.build("cloud_colour", words=WORDS, **_SMALL["cloud_colour"] | {"palette": ()})
+    grain = cloud_colour.GRAIN**2 + cloud_colour.TEXTURE * float(torch.tensor(cloud_colour.PLAIN).sigmoid())
+    x, encoded, mean = _coloured_parts(torch.zeros(2, 3), cloud_colour.ANY, grain, schedule, t)
+    with torch.no_grad():
+        x0 = denoisers.from_v(network, schedule)(x, t, tokens=_told("cloud_colour", 1, 1)["tokens"].expand(3, -1),
+                                                 encoded=encoded)
+    assert torch.allclose(x0, mean, atol=2e-3)
+
+
+def test_colours_that_are_said_for_sure_are_the_mean_of_their_parts():
+    schedule, t = schedules.cosine(), torch.tensor([0.02, 0.3, 0.7])
+    network = networks.build("cloud_colour", words=WORDS, **_SMALL["cloud_colour"])
+    grain = cloud_colour.GRAIN**2 + cloud_colour.TEXTURE * float(torch.tensor(cloud_colour.PLAIN).sigmoid())
+    x, encoded, mean = _coloured_parts(network.means[[0, 4]], cloud_colour.TINT, grain, schedule, t)
+    chances = torch.full((3, len(PARTS), len(network.means)), -60.0)
+    chances[:, 0, 0] = chances[:, 1, 4] = chances[:, 2:, 8] = 0
+    with torch.no_grad():
+        v = network.coloured(x, t, encoded, chances, torch.zeros(3, len(PARTS), 64))
+    alpha, sigma = (level.float()[:, None, None] for level in schedule(t))
+    assert torch.allclose(alpha * x - sigma * v, mean, atol=2e-3)
+
+
+def test_colours_in_half_precision_are_nearly_the_same():
+    network, told = _stirred(_network("cloud_colour")), _told("cloud_colour", 2, 40)
+    x, t = Rng(0, 2).normal(40, 3), torch.tensor([0.3, 0.9])
+    with torch.no_grad():
+        exact = network(x, t, **told)
+        found = Runner(network, torch.device("cpu"), torch.bfloat16)(x, t, **told)
+    # Eight bits of mantissa, through some twenty layers.
+    assert found.dtype == torch.float32 and (found - exact).abs().mean() < 0.05 * exact.std()
+
+
+def test_words_give_chances_and_synonyms_are_one_colour():
+    network = _network("cloud_colour").text.eval()
+    names = list(palette.NAMES)
+    said = [tokens.encode(text, WORDS).ids for text in ("a cyan chair with violet legs", "a chair with legs", "")]
+    with torch.no_grad():
+        network.usual[1].weight.zero_()
+        network.usual[1].bias.zero_()
+        network.usual[1].bias[0] = -20.0
+        chances = network(torch.from_numpy(np.stack(said)))[0].exp()
+    # Nothing is pointed at as "none", so all goes to the colours that are said, or alike where there are none.
+    assert torch.allclose(chances.sum(-1), torch.ones(3, len(PARTS)), atol=2e-3)
+    of_words = chances[0][:, [names.index("turquoise"), names.index("purple")]]
+    assert torch.allclose(of_words.sum(-1), torch.ones(len(PARTS)), atol=1e-3) and of_words.min() > 0
+    assert torch.allclose(chances[1:], torch.full_like(chances[1:], 1 / (len(names) + 1)), atol=1e-4)
+
+
+def test_surroundings_do_not_depend_on_how_many_points_there_are():
+    """A plane of many points or few: flat, with the middle where the point is."""
+    near, rng = Neighbourhood(), np.random.default_rng(0)
+    moments = []
+    for count in (500, 2000):
+        plane = np.float32(rng.uniform(-1, 1, (1, count, 3)) * [1, 0, 1])
+        plane[0, 0] = 0
+        found, kernels, sums, _ = near(torch.from_numpy(plane))
+        assert (kernels.sum(-1) < sums[..., 0]).all()
+        moments.append(found[0, 0].unflatten(0, (3, 10)))
+    few, many = moments
+    # At the middle scale some 30 of 500 points count: 20 %. Covariance xx, xy, xz, yy, yz, zz of a disc: 1, 0, 0, ...
+    assert torch.allclose(few[:2], many[:2], atol=0.5)
+    assert torch.allclose(many[1, 3:9], torch.tensor([1.0, 0, 0, 0, 0, 1]), atol=0.4)
+    assert (many[:, [4, 6, 7]].abs() < 1e-4).all()
 
 
 def test_geometry_hears_sketch_words_and_the_other_points():
@@ -158,9 +247,14 @@ def test_batches_drop_each_condition_and_losses_have_gradients():
     assert all(p.grad.abs().sum() > 0 for p in (network.enter.weight, network.context.text.words.weight,
                                                 network.context.sketch.transform, network.out.weight))
     network, generator = _stirred(_network("cloud_colour")), torch.Generator().manual_seed(0)
-    training.colour_loss(network, batches.colour(pool, WORDS, rng, 0.0), schedules.cosine(), "v", generator).backward()
+    batch = batches.colour(pool, WORDS, rng, 0.0)
+    training.colour_loss(network, batch, schedules.cosine(), "v", generator).backward()
+    shares = batch.conditions["shares"].reshape(batches.CLOUDS, batches.COLOURINGS, len(PARTS), -1)
+    there = torch.nn.functional.one_hot(batch.conditions["part"], len(PARTS)).amax(1) > 0
+    assert torch.allclose(shares.sum(-1)[there[:, None].expand(-1, batches.COLOURINGS, -1)], torch.tensor(1.0))
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in network.out.parameters())
     assert network.part.enter.weight.grad.abs().sum() > 0 and network.text.words.weight.grad.abs().sum() > 0
+    assert network.agree.weight.grad.abs().sum() > 0 and network.text.ask.weight.grad.abs().sum() > 0
 
 
 def test_samples_repeat_and_do_not_depend_on_their_company():
