@@ -1,8 +1,9 @@
 """Denoiser of tooth arrangements (after TADPM, Lei et al., CAGD 2024): what each of 32 teeth does, all at once.
 
-A tooth is a token. Its crown's samples pass through a small PointNet, those of all teeth together through another one
-(the jaw encoder); a transformer lets the teeth see each other, once without and once with the noisy state. Differences
-to the paper: crowns as oriented points in place of mesh patches, motions as residuals, time by adaptive norms.
+A tooth is a token. Its crown's samples pass through a small PointNet, the patches of its mesh through a small encoder
+after MeshMAE's, the samples of all teeth together through another PointNet (the jaw encoder); a transformer lets the
+teeth see each other, once without and once with the noisy state. Differences to the paper: few facets in place of a
+remeshed crown, without pre-training; motions as residuals; time by adaptive norms.
 """
 
 import torch
@@ -15,6 +16,8 @@ from engine.networks.blocks import TimeEmbedding
 SLOTS, STATE = 32, 9
 _REACH_MM = 6.0
 _JAW_MM = 20.0
+_FACET = 10
+_PATCHES = 12
 
 
 class PointNet(nn.Module):
@@ -28,6 +31,33 @@ class PointNet(nn.Module):
     def forward(self, samples: Tensor) -> Tensor:
         h = self.inner(samples)
         return self.outer(torch.cat((h.amax(-2), h.mean(-2)), -1).float())
+
+
+class PatchNet(nn.Module):
+    """Facets (..., F, 10) of `engine.tasks.teeth.facets` to one vector (..., out); zero for crowns without any.
+
+    A facet belongs to the nearest of the first twelve, which are spread evenly. Each is embedded with its place in its
+    patch, a patch is the mean of its facets and its own place, a crown the maximum and mean of its patches.
+    """
+
+    def __init__(self, width: int, out: int):
+        super().__init__()
+        self.facet = nn.Sequential(nn.Linear(_FACET + 3, width), nn.GELU(), nn.Linear(width, 2 * width))
+        self.patch = nn.Sequential(nn.Linear(2 * width + 3, 4 * width), nn.GELU())
+        self.outer = nn.Sequential(nn.LayerNorm(8 * width), nn.Linear(8 * width, out))
+
+    def forward(self, facets: Tensor) -> Tensor:
+        centre, exists = facets[..., :3], facets[..., 6:7] > 0
+        middle = centre[..., :_PATCHES, :]
+        with torch.no_grad():
+            nearest = torch.cdist(centre, middle).argmin(-1, keepdim=True)
+            member = torch.zeros(*centre.shape[:-1], middle.shape[-2], device=centre.device)
+            member = member.scatter_(-1, nearest, 1.0) * exists
+            share = (member / member.sum(-2, keepdim=True).clamp_min(1)).transpose(-1, -2)
+        place = (centre - middle.gather(-2, nearest.expand_as(centre))) / _REACH_MM
+        h = self.facet(torch.cat((centre / _REACH_MM, facets[..., 3:], place), -1))
+        h = self.patch(torch.cat((share.to(h.dtype) @ h, (middle / _REACH_MM).to(h.dtype)), -1))
+        return self.outer(torch.cat((h.amax(-2), h.mean(-2)), -1).float()) * exists.any(-2)
 
 
 class Block(nn.Module):
@@ -72,6 +102,7 @@ class TeethNetwork(nn.Module):
         self.width, self.embedding, self.regress = width, embedding, regress
         self.schedule = schedules.vp_linear()
         self.crown = PointNet(6, points, width)
+        self.mesh = PatchNet(points, width)
         self.jaw = PointNet(3, points, width)
         self.slot = nn.Parameter(0.02 * torch.randn(SLOTS, width))
         self.place = nn.Linear(3 + STATE, width)
@@ -91,14 +122,18 @@ class TeethNetwork(nn.Module):
         self.register_buffer("offset", torch.zeros(SLOTS, STATE))
         self.register_buffer("left", torch.ones(SLOTS, STATE))
 
-    def encode(self, points: Tensor, normals: Tensor, centres: Tensor, base: Tensor, present: Tensor) -> Tensor:
+    def encode(self, points: Tensor, normals: Tensor, centres: Tensor, base: Tensor, present: Tensor,
+               facets: Tensor | None = None) -> Tensor:
         """What does not depend on the noisy state, (B, 32, width + 10): give it as `cond` to all steps and samples.
 
         points (B, 32, P, 3) mm from the tooth's centre, normals, and centres (B, 32, 3) mm from the slot's average
         place, all in the slot's average axes; base (B, 32, 9): the arch fit as a state; present (B, 32) bool or 0 / 1.
+        facets (B, 32, F, 10): of the crowns' meshes, in the same axes from the tooth's centre, where there are any.
         """
         present = present.float()[..., None]
         crown = self.crown(torch.cat((points / _REACH_MM, normals), -1))
+        # Added, which is what a linear layer makes of both side by side; a crown without mesh is told by its points.
+        crown = crown if facets is None else crown + self.mesh(facets)
         h = crown + self.slot + self.place(torch.cat((centres / _REACH_MM, base), -1))
         every = (points[:, :, ::8] + centres[:, :, None]).flatten(1, 2) / _JAW_MM
         h = (h + self.jaw(every)[:, None]) * present

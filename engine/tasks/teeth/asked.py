@@ -32,7 +32,8 @@ def read(options: Mapping[str, Any], dentition: Dentition) -> Asked:
         notes.append("The midline was not set, because an upper central incisor is missing.")
         midline = None
     return Asked(Wishes(tuple(fdi for fdi in fixed if fdi not in absent), options["limit_mm"] or None,
-                        options["limit_deg"] or None, options["no_collisions"], options["keep_width"], midline),
+                        options["limit_deg"] or None, options["no_collisions"], options["keep_width"], midline,
+                        options["close_gaps"]),
                  tuple(notes))
 
 

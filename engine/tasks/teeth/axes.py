@@ -8,7 +8,7 @@ import torch
 from numpy.random import Generator
 from torch import Tensor
 
-from engine.tasks.teeth import anatomy, keys, procedural, rigid, sampled
+from engine.tasks.teeth import anatomy, facets, keys, procedural, rigid, sampled
 from engine.tasks.teeth.dentition import Teeth
 
 _ROUNDS = 8
@@ -45,7 +45,9 @@ def described(teeth: Teeth, axes: Tensor) -> Teeth:
     """The same teeth in the same places, described in other axes (B, 32, 3, 3)."""
     change = teeth.axes @ axes.transpose(-1, -2)
     vertices = None if teeth.vertices is None else teeth.vertices @ change
-    return replace(teeth, points=teeth.points @ change, normals=teeth.normals @ change, axes=axes, vertices=vertices)
+    surface = None if teeth.facets is None else facets.turned(teeth.facets, change)
+    return replace(teeth, points=teeth.points @ change, normals=teeth.normals @ change, axes=axes, vertices=vertices,
+                   facets=surface)
 
 
 def registered(teeth: Teeth, start: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ import torch
 from numpy.random import Generator
 from torch import Tensor
 
-from engine.tasks.teeth import anatomy, keys
+from engine.tasks.teeth import anatomy, facets, keys
 from engine.tasks.teeth.dentition import Teeth
 
 NORMS = (77.6, 91.3)
@@ -29,7 +29,8 @@ def matched(teeth: Teeth, rng: Generator) -> Teeth:
     scale[:, torch.from_numpy(~anatomy.UPPER & anatomy.ANTERIOR)] = front_scale[:, None]
     scale[:, torch.from_numpy(~anatomy.UPPER & ~anatomy.ANTERIOR)] = back_scale[:, None]
     vertices = None if teeth.vertices is None else teeth.vertices * scale[..., None, None]
-    return replace(teeth, points=teeth.points * scale[..., None, None], area=teeth.area * scale**2, vertices=vertices)
+    return replace(teeth, points=teeth.points * scale[..., None, None], area=teeth.area * scale**2, vertices=vertices,
+                   facets=None if teeth.facets is None else facets.scaled(teeth.facets, scale))
 
 
 def _sum(width: Tensor, upper: bool, first: int, last: int) -> Tensor:

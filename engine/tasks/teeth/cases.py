@@ -16,12 +16,19 @@ class Cases:
     """B patients before treatment, levelled: `teeth` in axes found from their surfaces, and the `goal` in the same.
 
     truth, base (B, 32, 9): the true motion and the geometric start as raw states of the frame they were made with.
+    told (B, 32, 3, 3): the found axes relative to the true ones.
     """
 
     teeth: Teeth
     goal: Teeth
     truth: Tensor
     base: Tensor
+    told: Tensor
+
+    def anatomic(self, teeth: Teeth) -> Teeth:
+        """`teeth` or `goal`, moved or not, in the true axes, which no method is told, and levelled as they stand."""
+        true = axes.described(teeth, self.told.transpose(-1, -2) @ teeth.axes)
+        return state.levelling(true, state.average_frame()).apply(true)
 
 
 def cases(aligned: Teeth, told: Tensor, how: Range, rng: Generator, frame: state.Frame) -> Cases:
@@ -31,7 +38,8 @@ def cases(aligned: Teeth, told: Tensor, how: Range, rng: Generator, frame: state
     level = state.levelling(before, frame)
     before, after = level.apply(before), level.apply(after)
     before, after = (axes.described(teeth, told @ teeth.axes) for teeth in (before, after))
-    return Cases(before, after, frame.encode(before, before.motion_to(after)), sampling.base_of(frame, before))
+    truth = frame.encode(before, before.motion_to(after))
+    return Cases(before, after, truth, sampling.base_of(frame, before), told)
 
 
 class Pool:

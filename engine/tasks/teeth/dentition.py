@@ -30,6 +30,7 @@ class Teeth:
     axes from its centre, that of the crown's area; area (B, 32) mm2: of one sample. present (B, 32) bool. Absent
     teeth hold zeros. axes (B, 32, 3, 3): rows mesial, buccal, occlusal; centres (B, 32, 3).
     vertices (B, 32, V, 3) and faces (one (F, 3) array per slot): the meshes in the same own axes, where they are kept.
+    facets (B, 32, F, 10): what the networks see of the meshes (`engine.tasks.teeth.facets`), where they are known.
     """
 
     points: Tensor
@@ -40,6 +41,7 @@ class Teeth:
     centres: Tensor
     vertices: Tensor | None = None
     faces: Sequence[np.ndarray] | None = None
+    facets: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.points)
@@ -77,7 +79,8 @@ class Teeth:
         present = self.present & ~absent
         shown = present[..., None]
         return replace(self, present=present, points=self.points * shown[..., None], area=self.area * present,
-                       normals=self.normals * shown[..., None], centres=self.centres * shown)
+                       normals=self.normals * shown[..., None], centres=self.centres * shown,
+                       facets=None if self.facets is None else self.facets * shown[..., None])
 
     def meshes(self, patient: int, colour: tuple[int, int, int] = IVORY, jaw: str = "both") -> list[Surface]:
         """One patient's teeth as surfaces. jaw: "upper", "lower" or "both"."""
@@ -100,6 +103,7 @@ class Teeth:
 def joined(parts: Sequence[Teeth]) -> Teeth:
     """Several groups of patients as one; meshes stay where all groups have the same ones."""
     names = ["points", "normals", "area", "present", "axes", "centres"]
+    names += ["facets"] if all(part.facets is not None for part in parts) else []
     faces = parts[0].faces
     if faces is not None and all(part.faces is faces or _same(part.faces, faces) for part in parts):
         names.append("vertices")
@@ -117,6 +121,7 @@ def mirrored(teeth: Teeth) -> Teeth:
     swap = torch.from_numpy(anatomy.MIRRORED)
     flip = torch.tensor([-1.0, 1.0, 1.0])
     own = {name: getattr(teeth, name)[:, swap] for name in ("points", "normals", "area", "present")}
+    own["facets"] = None if teeth.facets is None else teeth.facets[:, swap]
     return Teeth(**own, axes=teeth.axes[:, swap] * flip, centres=teeth.centres[:, swap] * flip)
 
 

@@ -7,7 +7,7 @@ import torch
 from numpy.random import Generator
 from torch import Tensor
 
-from engine.tasks.teeth import anatomy, crowns, forms, sampled
+from engine.tasks.teeth import anatomy, crowns, even, facets, forms, sampled
 from engine.tasks.teeth.aligned import Setup, accepted, aligned
 from engine.tasks.teeth.balance import matched
 from engine.tasks.teeth.dentition import Teeth
@@ -33,7 +33,7 @@ def crowned(count: int, rng: Generator, meshes: bool = False, wisdom: float = 0.
         vertices[:, slot] = crowns.crowns(form, size, crowns.individual(form, count, rng))
     present = np.ones((count, anatomy.COUNT), bool)
     present[:, anatomy.WISDOM] = rng.random((count, 1)) < wisdom
-    return sampled.teeth(vertices, [crowns.faces()] * anatomy.COUNT, samples(), present, meshes)
+    return sampled.teeth(vertices, [crowns.faces()] * anatomy.COUNT, owners(), samples(), present, meshes)
 
 
 @lru_cache(maxsize=1)
@@ -46,7 +46,7 @@ def average() -> Teeth:
 def _average_crowns() -> Teeth:
     vertices = np.stack([_average_crown(slot) for slot in range(anatomy.COUNT)])[None].astype(np.float32)
     present = np.ones((1, anatomy.COUNT), bool)
-    return sampled.teeth(vertices, [crowns.faces()] * anatomy.COUNT, samples(), present, True)
+    return sampled.teeth(vertices, [crowns.faces()] * anatomy.COUNT, owners(), samples(), present, True)
 
 
 def _average_crown(slot: int) -> np.ndarray:
@@ -58,7 +58,14 @@ def samples() -> np.ndarray:
     """Which vertices serve as samples of each slot's crown, (32, P)."""
     wall = np.arange(crowns.SIZE) >= crowns.AROUND
     wall[-1] = False
-    return np.stack([sampled.spread(_average_crown(slot), np.flatnonzero(wall)) for slot in range(anatomy.COUNT)])
+    return np.stack([even.spread(_average_crown(slot), np.flatnonzero(wall), sampled.POINTS)
+                     for slot in range(anatomy.COUNT)])
+
+
+@lru_cache(maxsize=1)
+def owners() -> list[np.ndarray]:
+    """Which facet each triangle of each slot's crown belongs to."""
+    return [facets.owners(_average_crown(slot), crowns.faces()) for slot in range(anatomy.COUNT)]
 
 
 @lru_cache(maxsize=1)

@@ -7,6 +7,7 @@ import torch
 from numpy.random import Generator
 
 from engine.errors import InputError
+from engine.tasks.teeth import even, facets
 from engine.tasks.teeth.dentition import Teeth
 
 POINTS = 256
@@ -14,27 +15,18 @@ POINTS = 256
 _CANDIDATES = 2048
 
 
-def spread(vertices: np.ndarray, allowed: np.ndarray, count: int = POINTS) -> np.ndarray:
-    """Indices (count,) of vertices that lie evenly: each the farthest from all before, among the allowed indices."""
-    points = vertices[allowed]
-    chosen = [int(np.argmax(points[:, 2]))]
-    distance = np.full(len(points), np.inf)
-    while len(chosen) < count:
-        distance = np.minimum(distance, ((points - points[chosen[-1]]) ** 2).sum(-1))
-        chosen.append(int(np.argmax(distance)))
-    return allowed[chosen]
-
-
-def teeth(vertices: np.ndarray, faces: Sequence[np.ndarray], samples: np.ndarray, present: np.ndarray,
-          meshes: bool) -> Teeth:
+def teeth(vertices: np.ndarray, faces: Sequence[np.ndarray], owners: Sequence[np.ndarray], samples: np.ndarray,
+          present: np.ndarray, meshes: bool) -> Teeth:
     """Teeth that stand nowhere yet, from meshes (B, 32, V, 3) in own axes about any origin.
 
-    faces: outward where own axes are right-handed, (F, 3) per slot; samples (32, P): vertices without the base.
+    faces: outward where own axes are right-handed, (F, 3) per slot; owners: per slot, see `facets.owners`; samples
+    (32, P): vertices without the base.
     """
     count, slots = vertices.shape[:2]
     points = np.empty((count, slots, samples.shape[1], 3), np.float32)
     normals, area = np.empty_like(points), np.empty((count, slots), np.float32)
     middle = np.empty((count, slots, 1, 3), np.float32)
+    surface = torch.zeros(count, slots, facets.FACETS, facets.NUMBERS)
     for slot in range(slots):
         chosen, mine = samples[slot], vertices[:, slot]
         normal = vertex_normals(mine, faces[slot])
@@ -44,12 +36,15 @@ def teeth(vertices: np.ndarray, faces: Sequence[np.ndarray], samples: np.ndarray
         points[:, slot] = mine[:, chosen] - middle[:, slot]
         size = np.linalg.norm(normal[:, chosen], axis=-1, keepdims=True)
         normals[:, slot] = normal[:, chosen] / np.maximum(size, 1e-9)
+        if len(faces[slot]):
+            surface[:, slot] = facets.facets(mine - middle[:, slot], faces[slot], owners[slot])
     shown = present[..., None, None]
     return Teeth(points=torch.from_numpy(points * shown), normals=torch.from_numpy(normals * shown),
                  area=torch.from_numpy(area * present), present=torch.from_numpy(present),
                  axes=torch.eye(3).expand(count, slots, 3, 3), centres=torch.zeros(count, slots, 3),
                  vertices=torch.from_numpy(np.float32(vertices - middle)) if meshes else None,
-                 faces=list(faces) if meshes else None)
+                 faces=list(faces) if meshes else None,
+                 facets=surface * torch.from_numpy(present)[..., None, None])
 
 
 def centres(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
@@ -85,7 +80,7 @@ def drawn(vertices: np.ndarray, faces: np.ndarray, up: int, rng: Generator,
         raise InputError("A crown has no surface.", "All its triangles are empty.", "Repair the mesh.", field="teeth")
     chosen = rng.choice(len(faces), _CANDIDATES, p=share / share.sum())
     points = (corner[chosen] * rng.dirichlet((1, 1, 1), _CANDIDATES)[..., None]).sum(1)
-    kept = spread(points, np.arange(_CANDIDATES))
+    kept = even.spread(points, np.arange(_CANDIDATES), POINTS)
     normals = across[chosen[kept]] / np.maximum(size[chosen[kept], None], 1e-12)
     centre = (corner.mean(1) * share[:, None]).sum(0) / share.sum()
     return points[kept], normals, share.sum() / 2 / POINTS, centre

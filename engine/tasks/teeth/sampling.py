@@ -37,16 +37,24 @@ def arranging(model, teeth: Teeth, samples: int = SAMPLES, seed: int = 0, solver
     frame = state.frame_of(model.network)
     level = state.levelling(teeth, frame)
     told = level.apply(teeth)
-    cond = _repeated(frame.conditions(told, base_of(frame, told)), samples)
-    many = replace(told, vertices=None, faces=None)[[0] * samples]
+    with torch.no_grad():
+        cond = {"cond": model.network.encode(**frame.conditions(told, base_of(frame, told))).expand(samples, -1, -1)}
+    many = replace(told, vertices=None, faces=None, facets=None)[[0] * samples]
     return _steps(model.denoiser, frame, many, cond, samples, seed, solver, steps, wishes or Wishes(), level, options)
 
 
 def draw(denoise: Denoiser, frame: state.Frame, teeth: Teeth, base: Tensor, samples: int, steps: int = STEPS,
-         seed: int = 0, wishes: Wishes | None = None) -> list[Motion]:
-    """`samples` motions of B levelled patients at once. base (B, 32, 9): their arch fit as states of the frame."""
-    many = replace(teeth, vertices=None, faces=None)[torch.arange(len(teeth)).repeat(samples)]
-    cond = frame.conditions(many, base.repeat(samples, 1, 1))
+         seed: int = 0, wishes: Wishes | None = None, encode: Denoiser | None = None) -> list[Motion]:
+    """`samples` motions of B levelled patients at once. base (B, 32, 9): their arch fit as states of the frame.
+
+    encode: the network's, to look at the crowns once and not at every step.
+    """
+    cond = frame.conditions(teeth, base)
+    if encode is not None:
+        with torch.no_grad():
+            cond = {"cond": encode(**cond)}
+    cond = {name: torch.cat([value] * samples) for name, value in cond.items()}
+    many = replace(teeth, vertices=None, faces=None, facets=None)[torch.arange(len(teeth)).repeat(samples)]
     *_, (_, motion) = _steps(denoise, frame, many, cond, len(many), seed, SOLVER, steps, wishes or Wishes(), None, {})
     return [motion[k * len(teeth):(k + 1) * len(teeth)] for k in range(samples)]
 
@@ -80,7 +88,3 @@ def _steps(denoise: Denoiser, frame: state.Frame, teeth: Teeth, cond: dict[str, 
         found = satisfied(step.x, frame, teeth, wishes) if step.index == step.total else step.x0
         motion = frame.decode(teeth.centres, found)
         yield step, motion if level is None else level.undo(motion)
-
-
-def _repeated(cond: dict[str, Tensor], samples: int) -> dict[str, Tensor]:
-    return {name: value.expand(samples, *value.shape[1:]) for name, value in cond.items()}

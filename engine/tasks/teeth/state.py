@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from engine.tasks.teeth import anatomy, procedural, rigid
+from engine.tasks.teeth import anatomy, facets, procedural, rigid
 from engine.tasks.teeth.dentition import Motion, Teeth
 
 STATE = 9
@@ -53,8 +53,9 @@ class Frame:
         turn = teeth.axes @ self.axes.transpose(-1, -2)
         away = ((teeth.centres - self.centres)[..., None, :] @ self.axes.transpose(-1, -2))[..., 0, :]
         shown = teeth.present[..., None]
-        return {"points": teeth.points[:, :, samples] @ turn, "normals": teeth.normals[:, :, samples] @ turn,
+        told = {"points": teeth.points[:, :, samples] @ turn, "normals": teeth.normals[:, :, samples] @ turn,
                 "centres": away * shown, "base": base * shown, "present": teeth.present}
+        return told if teeth.facets is None else told | {"facets": facets.turned(teeth.facets, turn)}
 
 
 def average_frame() -> Frame:

@@ -13,7 +13,7 @@ import torch
 from numpy.random import Generator
 
 from engine.errors import InputError
-from engine.tasks.teeth import anatomy, arches, keys, rigid, sampled
+from engine.tasks.teeth import anatomy, arches, even, facets, keys, rigid, sampled
 from engine.tasks.teeth.aligned import Setup, accepted, aligned
 from engine.tasks.teeth.balance import matched
 from engine.tasks.teeth.dentition import Teeth
@@ -27,13 +27,14 @@ _CLIP = 2.0
 class ShapeModel:
     """Crowns in own axes: mean (32, V, 3), modes (32, V, 3, M) times their standard deviations, both mm.
 
-    faces: per slot. sizes: a square root of the covariance of relative sizes (32, 28). samples (32, P); present (32,)
-    bool; setup: where the mean crowns stand.
+    faces, owners (see `facets.owners`): per slot. sizes: a square root of the covariance of relative sizes (32, 28).
+    samples (32, P); present (32,) bool; setup: where the mean crowns stand.
     """
 
     mean: np.ndarray
     modes: np.ndarray
     faces: list[np.ndarray]
+    owners: list[np.ndarray]
     sizes: np.ndarray
     samples: np.ndarray
     present: np.ndarray
@@ -64,18 +65,20 @@ def read(path: Path) -> ShapeModel:
     modes = np.zeros((32, count, 3, vectors.shape[-1]), np.float32)
     present = np.zeros(32, bool)
     faces, samples = [np.zeros((0, 3), int)] * 32, np.zeros((32, sampled.POINTS), int)
+    owners = [np.zeros(0, int)] * 32
     for row, slot in enumerate(slots):
         own = frames[slot].astype(np.float32)
         mean[slot] = (surface[row] - surface[row].mean(0)) @ own.T
         modes[slot] = np.einsum("vcm,ac->vam", vectors[row].reshape(count, 3, -1), own)
         faces[slot] = _hull_faces(mean[slot])
-        samples[slot] = sampled.spread(mean[slot], _crown(mean[slot], faces[slot]))
+        owners[slot] = facets.owners(mean[slot], faces[slot])
+        samples[slot] = even.spread(mean[slot], _crown(mean[slot], faces[slot]), sampled.POINTS)
         present[slot] = True
     order = np.zeros((32, len(slots)))
     values, axes = np.linalg.eigh(scale_cov)
     order[slots] = axes * np.sqrt(np.maximum(values, 0))
     setup = _heights(setup, mean, faces, present)
-    return ShapeModel(mean, modes, faces, order, samples, present, setup)
+    return ShapeModel(mean, modes, faces, owners, order, samples, present, setup)
 
 
 def patients(model: ShapeModel, count: int, rng: Generator, meshes: bool = False) -> Teeth:
@@ -93,7 +96,7 @@ def crowned(model: ShapeModel, count: int, rng: Generator, meshes: bool = False)
         shape = model.mean[slot] + (share[:, slot] @ model.modes[slot].reshape(-1, kinds).T).reshape(count, -1, 3)
         vertices[:, slot] = shape * size[:, slot, None, None]
     present = np.repeat(model.present[None], count, 0)
-    return sampled.teeth(vertices, model.faces, model.samples, present, meshes)
+    return sampled.teeth(vertices, model.faces, model.owners, model.samples, present, meshes)
 
 
 def _frames(surface: np.ndarray, slots: list[int]) -> tuple[np.ndarray, Setup]:

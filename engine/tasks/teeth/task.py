@@ -46,6 +46,7 @@ class ToothArrangement:
                 ("auto", *UNITS), ("Found from the size", "mm", "µm", "cm", "m", "inch")),
         Setting("fixed", "Teeth that stay", "FDI numbers or ranges along a jaw, such as 16,26 or 13-23.", ""),
         Setting("no_collisions", "No collisions", "Teeth that overlap are pushed apart while sampling.", True),
+        Setting("close_gaps", "Close small gaps", "Neighbours less than 1 mm apart come into contact.", True),
         Setting("keep_width", "Keep the arch width", "Of canines and first molars, in both jaws.", False),
         Setting("keep_midline", "Set the midlines", "Brings both where the next control says.", False),
         Setting("midline_mm", "Midline to the patient's left", "Of where the upper one is now.", 0.0, minimum=-5.0,

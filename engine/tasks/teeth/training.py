@@ -30,8 +30,10 @@ from engine.training.spec import Batch, Spec
 COUNT = 32
 _REAL, _INVENTED, _JUDGED, _STOCK = 700, 400, 20, 4096
 _SAMPLES, _STEPS = 4, 8
-_DISTANCES, _SURFACES, _DIFFUSION, _OVERLAPS = 0.1, 1.0, 1.0, 1.0
+_DISTANCES, _SURFACES, _DIFFUSION, _CONTACTS = 0.1, 1.0, 1.0, 1.0
 _FACING = 24
+_POINTS_ONLY = 0.2
+"""Share of the patients whose meshes are hidden, so that the network does without."""
 
 
 @dataclass(frozen=True)
@@ -89,11 +91,12 @@ def batch(pool: Pool, rng: Generator, progress: float) -> Batch:
 
 
 def loss(frame: Frame, network, batch: Batch, schedule, prediction: str, generator: torch.Generator) -> Tensor:
-    """TADPM's loss with the weights of a small model, state, surface and pairwise distances, and one of overlaps.
+    """TADPM's loss with the weights of a small model, state, surface and pairwise distances, and one of contacts.
 
     The error of the state counts in units of what the linear base leaves over at that noise; that of the surface is the
-    mean square distance of corresponding points in mm2, in closed form from the crowns' second moments. Overlaps of
-    neighbours count where little noise is left: before, x0 is a mean of arrangements, which may well overlap.
+    mean square distance of corresponding points in mm2, in closed form from the crowns' second moments. Gaps and
+    overlaps of neighbours other than the true ones count where little noise is left: before, x0 is a mean of
+    arrangements, in which teeth may well overlap or stand apart.
     """
     x0, told = batch.x0, batch.conditions
     count, place = len(x0), x0.device
@@ -102,6 +105,9 @@ def loss(frame: Frame, network, batch: Batch, schedule, prediction: str, generat
     alpha, sigma = (v.float()[:, None, None].to(place) for v in schedule(t))
     x_t = alpha * x0 + sigma * torch.randn(x0.shape, generator=generator).to(place)
     t = t.to(place)
+    if "facets" in told:
+        known = torch.rand(count, generator=generator) >= _POINTS_ONLY
+        told = {**told, "facets": told["facets"] * known.to(place)[:, None, None, None]}
     cond = network.encode(**told)
     found = network(x_t, t, cond=cond)
     with torch.autocast(place.type, enabled=False):
@@ -110,7 +116,7 @@ def loss(frame: Frame, network, batch: Batch, schedule, prediction: str, generat
         error = ((found - x0) / doubt).square().mean(-1)
         surface, distances = _geometric(frame, found, x0, told["points"], told["centres"], present)
         own = (_DIFFUSION * (error * present).sum() + _SURFACES * (surface * present).sum()) / present.sum()
-        return own + _DISTANCES * distances + _OVERLAPS * (alpha[:, 0] ** 2 * _overlaps(frame, found, told)).mean()
+        return own + _DISTANCES * distances + _CONTACTS * (alpha[:, 0] ** 2 * _contacts(frame, found, x0, told)).mean()
 
 
 def _geometric(frame: Frame, found: Tensor, x0: Tensor, points: Tensor, centres: Tensor,
@@ -132,19 +138,24 @@ def _geometric(frame: Frame, found: Tensor, x0: Tensor, points: Tensor, centres:
     return surface, ((apart[0] - apart[1]).square() * both).sum() / both.sum()
 
 
-def _overlaps(frame: Frame, found: Tensor, told: Mapping[str, Tensor]) -> Tensor:
-    """Squares (B, 30) of the overlaps of neighbours beyond what samples of the surface can tell, mm2."""
-    place = found.device
-    home, spread, mean = (v.to(place) for v in (frame.axes, frame.spread, frame.mean))
-    raw = found * spread + mean
-    turn = rigid.from_six(raw[..., 3:] + torch.tensor([1.0, 0, 0, 0, 1, 0], device=place)) @ home
-    centres = ((told["centres"] + raw[..., :3])[..., None, :] @ home)[..., 0, :] + frame.centres.to(place)
+def _contacts(frame: Frame, found: Tensor, x0: Tensor, told: Mapping[str, Tensor]) -> Tensor:
+    """Square differences (B, 30) between the gaps of neighbours and the true ones, mm2; overlaps are negative gaps."""
+    home, middle = (v.to(found.device) for v in (frame.axes, frame.centres))
+    (turn, centres), true = (_poses(frame, state, told["centres"], home, middle) for state in (found, x0))
     present = told["present"].bool()
     area = torch.ones_like(present, dtype=torch.float32)
     teeth = Teeth(told["points"], told["normals"], area, present, turn, centres)
     with torch.no_grad():
-        sides = contacts.facing(teeth, torch.from_numpy(anatomy.neighbours()).to(place), _FACING)
-    return (-metrics.TOLERATED_MM - sides.gaps(turn, centres)).clamp_min(0).square()
+        sides = contacts.facing(teeth, torch.from_numpy(anatomy.neighbours()).to(found.device), _FACING)
+        wanted = sides.gaps(*true)
+    return (sides.gaps(turn, centres) - wanted).square()
+
+
+def _poses(frame: Frame, state: Tensor, centres: Tensor, home: Tensor, middle: Tensor) -> tuple[Tensor, Tensor]:
+    """Axes and centres of teeth described in the slots' axes `home` from their places `middle`, after a motion."""
+    raw = state * frame.spread.to(state.device) + frame.mean.to(state.device)
+    turn = rigid.from_six(raw[..., 3:] + torch.tensor([1.0, 0, 0, 0, 1, 0], device=state.device)) @ home
+    return turn, ((centres + raw[..., :3])[..., None, :] @ home)[..., 0, :] + middle
 
 
 def _judged(patients: Sequence[Teeth], frame: Frame) -> list[Judged]:

@@ -20,15 +20,17 @@ _DESCENTS = 12
 _RATE = 0.2
 _FACING = 32
 """Samples per tooth and contact: fewer than where gaps are measured, because this is done at every step."""
-_LEAST_GAP_MM = 0.0
+CLOSED_MM = 1.0
+"""Wider gaps of neighbours are no failed contacts: they are left."""
 
 
 @dataclass(frozen=True)
 class Wishes:
     """fixed: FDI numbers of teeth that stay. limit_mm, limit_deg: farthest movement of the centre, largest rotation.
 
-    no_collisions: teeth are pushed apart. keep_width: the distances between both canines and both first molars of each
-    jaw stay. midline_mm: both dental midlines come to lie so far to the patient's left of where the upper one is now.
+    no_collisions: teeth are pushed apart. close_gaps: neighbours less than CLOSED_MM apart come into contact.
+    keep_width: the distances between both canines and both first molars of each jaw stay. midline_mm: both dental
+    midlines come to lie so far to the patient's left of where the upper one is now.
     """
 
     fixed: tuple[int, ...] = ()
@@ -37,6 +39,7 @@ class Wishes:
     no_collisions: bool = False
     keep_width: bool = False
     midline_mm: float | None = None
+    close_gaps: bool = False
 
     def __post_init__(self) -> None:
         for fdi in self.fixed:
@@ -52,7 +55,7 @@ class Wishes:
     @property
     def soft(self) -> bool:
         """Whether any wish is followed by gradients."""
-        return self.no_collisions or self.keep_width or self.midline_mm is not None
+        return self.no_collisions or self.close_gaps or self.keep_width or self.midline_mm is not None
 
 
 def wished(denoise: Callable[..., Tensor], frame: Frame, teeth: Teeth, wishes: Wishes) -> Callable[..., Tensor]:
@@ -92,25 +95,38 @@ def _shortened(vector: Tensor, limit: float | None, unit: float = 1.0) -> Tensor
 def _descended(motion: Motion, teeth: Teeth, wishes: Wishes, may_move: Tensor) -> Motion:
     """Centres after some steps down the penalties' gradient; rotations are the network's. Limits hold all along."""
     goal = teeth.moved(motion)
-    # Three of four pairs are too far apart to meet on the way, and would cost as much as the others.
-    sides = (contacts.facing(goal, contacts.near(goal, torch.from_numpy(anatomy.touching_pairs())), _FACING)
-             if wishes.no_collisions else None)
+    sides, beside = _sides(goal, wishes)
     centres = goal.centres.detach()
     for _ in range(_DESCENTS):
         with torch.enable_grad():
             centres = centres.requires_grad_()
-            slope, = torch.autograd.grad(_penalty(goal.at(goal.axes, centres), teeth, wishes, sides), centres)
+            slope, = torch.autograd.grad(_penalty(goal.at(goal.axes, centres), teeth, wishes, sides, beside),
+                                         centres)
         moved = centres.detach() - _RATE * slope * may_move[..., None]
         centres = teeth.centres + _shortened(moved - teeth.centres, wishes.limit_mm)
     return Motion(motion.rotation, centres)
 
 
-def _penalty(goal: Teeth, before: Teeth, wishes: Wishes, sides: contacts.Facing | None) -> Tensor:
+def _sides(goal: Teeth, wishes: Wishes) -> tuple[contacts.Facing | None, Tensor]:
+    """The pairs of teeth that are looked at, if any, and which of them (K,) are neighbours that should touch."""
+    pairs, beside = torch.zeros(0, 2, dtype=torch.long), torch.zeros(0, 2, dtype=torch.long)
+    if wishes.no_collisions:
+        # Three of four pairs are too far apart to meet on the way, and would cost as much as the others.
+        pairs = contacts.near(goal, torch.from_numpy(anatomy.touching_pairs()))
+    if wishes.close_gaps:
+        beside = torch.from_numpy(anatomy.neighbours())
+    pairs = torch.cat((pairs, beside)).unique(dim=0)
+    return (contacts.facing(goal, pairs, _FACING) if len(pairs) else None,
+            (pairs[:, None] == beside).all(-1).any(1))
+
+
+def _penalty(goal: Teeth, before: Teeth, wishes: Wishes, sides: contacts.Facing | None, beside: Tensor) -> Tensor:
     """Sum of squares in mm2; half its gradient is by how much the teeth break the wishes."""
     total = goal.centres.sum() * 0
     if sides is not None:
-        deep = (_LEAST_GAP_MM - sides.gaps(goal.axes, goal.centres)).clamp_min(0)
-        total = total + deep.square().sum()
+        gaps = sides.gaps(goal.axes, goal.centres)
+        deep = gaps.clamp(max=0) * wishes.no_collisions
+        total = total + deep.square().sum() + (gaps.clamp_min(0) * (beside & (gaps < CLOSED_MM))).square().sum()
     if wishes.keep_width:
         for pair in _across(before):
             total = total + (_width(goal, pair) - _width(before, pair)).square().sum()

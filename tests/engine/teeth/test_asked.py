@@ -32,9 +32,11 @@ def test_any_choice_of_teeth_fits_into_a_recipe():
 def test_settings_become_wishes(dentition):
     options = dict(TASK.defaults.options)
     plain = asked.read(options, dentition)
-    assert plain.wishes.no_collisions and plain.wishes.limit_mm is None and plain.wishes.midline_mm is None
+    assert plain.wishes.no_collisions and plain.wishes.close_gaps
+    assert plain.wishes.limit_mm is None and plain.wishes.midline_mm is None
     told = asked.read(options | {"fixed": "16,18", "limit_mm": 2.0, "limit_deg": 5.0, "keep_width": True,
-                                 "keep_midline": True, "midline_mm": 1.0, "no_collisions": False}, dentition)
+                                 "keep_midline": True, "midline_mm": 1.0, "no_collisions": False,
+                                 "close_gaps": False}, dentition)
     assert told.wishes == asked.Wishes((16,), 2.0, 5.0, False, True, 1.0)
     assert told.notes == ("Teeth that should stay are not there: 18.",)
 

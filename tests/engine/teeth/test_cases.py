@@ -84,6 +84,6 @@ def test_evaluation_without_models_and_data():
     rows = evaluate.evaluate({}, None, limit=2)
     assert {row["set"] for row in rows} == set(evaluate.SETS) and {row["crowns"] for row in rows} == {"invented"}
     truth = next(row for row in rows if row["method"] == "truth")
-    assert truth["add_mm"] < 1e-3 and truth["rotation_deg"] < 0.05
+    assert truth["add_mm"] < 1e-3 and truth["rotation_deg"] < 0.05 and truth["six_keys"] > 0.9
     identity = next(row for row in rows if row["method"] == "identity" and row["set"] == "easy")
     assert 0.8 < identity["add_mm"] < 5

@@ -7,8 +7,10 @@ from engine.networks.teeth import TeethNetwork
 def conditions(count: int = 3) -> dict[str, torch.Tensor]:
     generator = torch.Generator().manual_seed(0)
     present = torch.rand(count, 32, generator=generator) > 0.2
-    shapes = {"points": (32, 24, 3), "normals": (32, 24, 3), "centres": (32, 3), "base": (32, 9)}
+    shapes = {"points": (32, 24, 3), "normals": (32, 24, 3), "centres": (32, 3), "base": (32, 9),
+              "facets": (32, 20, 10)}
     told = {name: torch.randn(count, *shape, generator=generator) for name, shape in shapes.items()}
+    told["facets"][..., 6] = told["facets"][..., 6].abs()
     return {name: value * present.reshape(count, 32, *[1] * (value.dim() - 2)) for name, value in told.items()} | {
         "present": present}
 
@@ -48,6 +50,18 @@ def test_absent_teeth_have_no_influence_and_no_motion():
     answer = network(x, t, **told)
     assert torch.allclose(answer, network(noisy, t, **other), atol=1e-5)
     assert (answer[gone] == 0).all()
+
+
+def test_meshes_count_and_can_be_missing():
+    """The order of the facets counts no more than that the first ones are the patches' middles."""
+    network, told = woken(), conditions()
+    x, t = torch.randn(3, 32, 9), torch.full((3,), 0.4)
+    answer = network(x, t, **told)
+    order = torch.cat((torch.arange(12), torch.tensor([15, 12, 19, 13, 18, 14, 17, 16])))
+    assert torch.allclose(network(x, t, **told | {"facets": told["facets"][:, :, order]}), answer, atol=1e-5)
+    points_only = network(x, t, **{name: value for name, value in told.items() if name != "facets"})
+    assert (points_only - answer).abs().max() > 1e-4
+    assert torch.equal(network(x, t, **told | {"facets": 0 * told["facets"]}), points_only)
 
 
 def test_teeth_see_each_other():

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from engine.errors import InputError
-from engine.tasks.teeth import anatomy, keys, procedural, sampled, statistical
+from engine.tasks.teeth import anatomy, even, keys, procedural, statistical
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +52,7 @@ def test_missing_model_is_named(tmp_path):
 
 def test_samples_are_spread_evenly():
     grid = np.stack(np.meshgrid(*[np.linspace(0, 9, 10)] * 2, [0.0]), -1).reshape(-1, 3)
-    chosen = sampled.spread(grid, np.arange(100), 25)
+    chosen = even.spread(grid, np.arange(100), 25)
     apart = np.linalg.norm(grid[chosen][:, None] - grid[chosen][None], axis=-1) + 99 * np.eye(25)
     assert len(set(chosen)) == 25 and apart.min() >= 1.4
 

@@ -46,7 +46,8 @@ def test_arrays_fit_together(finished, dentition):
     count = len(dentition)
     assert a["fdi"].tolist() == list(dentition)
     assert a["motions"].shape == (2, count, 4, 4) and a["goal"].shape == (count, 4, 4)
-    assert a["stages"].shape[1:] == (count, 4, 4) and np.allclose(a["stages"][-1], a["goal"], atol=1e-5)
+    # Stages turn by rotation vectors of single precision.
+    assert a["stages"].shape[1:] == (count, 4, 4) and np.allclose(a["stages"][-1], a["goal"], atol=1e-4)
     assert a["movement"].shape == a["movement_spread"].shape == (count, len(a["movement_names"])) == (count, 8)
     assert np.isfinite(a["movement_spread"]).all() and (a["movement_spread"] >= 0).all()
     assert a["facts"].shape == (len(a["fact_names"]), 2) == (len(a["fact_units"]), 2)
@@ -83,10 +84,10 @@ def test_wishes_are_kept(dentition):
     assert moved[:, 6].max() < 1.0 + 1e-3 and moved[:, 6].max() > 0.5
 
 
-def test_collisions_are_fewer_when_they_are_not_wanted(dentition, finished):
-    _, free = run(dentition, options={"no_collisions": False})
-    after = [r.metrics["colliding pairs after"] for r in (finished[1], free)]
-    assert after[0] < 0.6 * after[1]
+def test_teeth_overlap_less_when_that_is_not_wanted(dentition, finished):
+    _, free = run(dentition, options={"no_collisions": False, "close_gaps": False})
+    deep = [-np.minimum(r.arrays["gaps_after"].values, 0).sum() for r in (finished[1], free)]
+    assert deep[0] < 0.6 * deep[1]
 
 
 def test_one_jaw_alone_and_one_sample(dentition):

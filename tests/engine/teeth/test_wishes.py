@@ -55,6 +55,20 @@ def test_collisions_are_pushed_apart(levelled, frame):
     assert overlap[1] < 0.4 * overlap[0]
 
 
+def test_small_gaps_are_closed_and_wide_ones_are_left(levelled, frame):
+    """The truth two per cent wider, so that neighbours come apart by tenths of a millimetre, and a wide gap in it."""
+    before, after = levelled
+    left = torch.from_numpy(anatomy.SIDE)[:, None] * torch.tensor([1.0, 0.0, 0.0])
+    wide = after.at(after.axes, 1.02 * after.centres + 1.5 * left * (left[:, :1] > 0))
+    pairs = torch.from_numpy(anatomy.neighbours())
+    state_of = frame.encode(before, before.motion_to(wide))
+    goal = before.moved(frame.decode(before.centres, satisfied(state_of, frame, before, Wishes(close_gaps=True))))
+    gaps = [contacts.gaps(teeth, pairs) for teeth in (wide, goal)]
+    small = (gaps[0] > 0.05) & (gaps[0] < 0.9)
+    assert gaps[1][small].mean() < 0.5 * gaps[0][small].mean()
+    assert ((gaps[0] > 1.3) & (gaps[1] > 1)).sum() == (gaps[0] > 1.3).sum() > 0
+
+
 def test_arch_width_is_kept(levelled, frame):
     wide = [(anatomy.slot_of(a), anatomy.slot_of(b)) for a, b in ((13, 23), (16, 26), (43, 33), (46, 36))]
 
