@@ -159,22 +159,31 @@ def _usual(task: Task, before: Row, now: Row) -> Values:
 
 def cost(task: Task, values: Mapping[str, Any], seconds_per_call: float | None) -> str:
     """"20 steps x 1 = 20 network calls, about 0.4 s". Without a measured time the last part is left out, steps and
-    samples where they have no effect, and the product where the calls do not grow with the steps.
+    samples where they have no effect, the product where the calls do not grow with the steps, and the calls where the
+    task has no network.
     """
     try:
         wanted = recipe(task, dict(values) | {"seed": 0})
     except InputError as error:
         return str(error)
-    calls, effective = task.calls(wanted), shown(task, values)
-    text = _count(calls, "network call")
-    if "steps" in effective:
-        each, rest = divmod(calls, wanted.steps)
-        other = 1 if wanted.steps > 1 else 2
-        even = each and not rest and task.calls(wanted.replace(steps=other)) == other * each
-        text = f"{_count(wanted.steps, 'step')}{f' x {each} = ' if even else ', '}{text}"
+    effective = shown(task, values)
+    text = _work(task, wanted, "steps" in effective)
     if "samples" in effective and wanted.samples > 1:
         text += f" for {wanted.samples} samples"
-    return text if seconds_per_call is None else f"{text}, about {duration(calls * seconds_per_call)}"
+    return text if seconds_per_call is None else f"{text}, about {duration(task.calls(wanted) * seconds_per_call)}"
+
+
+def _work(task: Task, wanted: Recipe, stepped: bool) -> str:
+    steps, calls = _count(wanted.steps, "step"), task.calls(wanted)
+    if not task.models:
+        return steps
+    text = _count(calls, "network call")
+    if not stepped:
+        return text
+    each, rest = divmod(calls, wanted.steps)
+    other = 1 if wanted.steps > 1 else 2
+    even = each and not rest and task.calls(wanted.replace(steps=other)) == other * each
+    return f"{steps}{f' x {each} = ' if even else ', '}{text}"
 
 
 def _count(number: int, word: str) -> str:

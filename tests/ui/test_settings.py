@@ -95,12 +95,21 @@ def test_what_a_browser_kept_is_taken_only_as_far_as_it_is_good():
 
 
 def test_the_cost_line_counts_calls():
-    values = settings.defaults(TASK)
-    assert settings.cost(TASK, values, None) == "20 steps x 1 = 20 network calls"
-    assert settings.cost(TASK, values, 0.02) == "20 steps x 1 = 20 network calls, about 0.4 s"
-    heun = settings.cost(TASK, values | {"solver": "heun", "steps": 10, "samples": 4}, None)
+    task = FakeTask(models=("restoration",))
+    values = settings.defaults(task)
+    assert settings.cost(task, values, None) == "20 steps x 1 = 20 network calls"
+    assert settings.cost(task, values, 0.02) == "20 steps x 1 = 20 network calls, about 0.4 s"
+    heun = settings.cost(task, values | {"solver": "heun", "steps": 10, "samples": 4}, None)
     assert row("heun").calls(10) == 19 and heun == "10 steps, 19 network calls for 4 samples"
-    assert settings.cost(TASK, values | {"steps": 0}, None) == "steps is 0. It must be a whole number from 1 to 1000."
+    assert settings.cost(task, values | {"steps": 0}, None) == "steps is 0. It must be a whole number from 1 to 1000."
+
+
+def test_the_cost_line_of_a_task_without_a_network_counts_steps():
+    values = settings.defaults(TASK)
+    assert settings.cost(TASK, values, None) == "20 steps"
+    assert settings.cost(TASK, values | {"steps": 1}, None) == "1 step"
+    heun = values | {"solver": "heun", "steps": 10, "samples": 4}
+    assert settings.cost(TASK, heun, 0.1) == f"10 steps for 4 samples, about {settings.duration(19 * 0.1)}"
 
 
 @pytest.mark.parametrize(("change", "text"), [
