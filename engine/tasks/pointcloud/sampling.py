@@ -24,6 +24,9 @@ SOLVER, STEPS, SPACING = "dpmpp_2m", 20, "uniform"
 WEIGHTS = (1.5, 1.5)
 """How much a run follows the sketch and the words."""
 COLOUR_STEPS, COLOUR_WEIGHT = 10, 1.5
+_COLOURS_FROM, _MORE_FROM = 1 << 20, 1 << 21
+"""First samples of the streams of noise for colours and further points: a shape's own noise still shows in its points,
+so that noise of the same stream would tell where a point lies."""
 _UPSAMPLING_LOG_SNR = 2.0
 
 
@@ -80,7 +83,7 @@ def colour_steps(denoise: Denoiser, schedule: Schedule, shape: dict[str, Tensor]
     samples = len(next(iter(given.values())))
     guided = classifier_free(denoise, {"tokens": torch.from_numpy(ids[None])},
                              {"tokens": torch.from_numpy(tokens.EMPTY[None])}, weight)
-    rng = Rng(seed, samples)
+    rng = Rng(seed, samples, first=_COLOURS_FROM)
     x = rng.normal(count, 3) * schedule(schedule.start)[1]
     times = grids.make(spacing, schedule, steps)
     yield from solve(solver, lambda y, t: guided(y, t, **given), x, times, schedule, rng=rng, **options)
@@ -126,7 +129,7 @@ def upsampled(model, points: np.ndarray, sketch: np.ndarray | None, text: str, c
     start = float(schedule.time_at(_UPSAMPLING_LOG_SNR))
     alpha, sigma = schedule(start)
     clean = torch.from_numpy(np.tile(points, (copies, 1))[:count] / SPREAD).float()[None]
-    x = alpha * clean + sigma * Rng(seed, 1).normal(count, 3)
+    x = alpha * clean + sigma * Rng(seed, 1, first=_MORE_FROM).normal(count, 3)
     times = grids.make(SPACING, schedule, steps, start=start)
     cond = told(sketch, ids)
     with torch.no_grad():

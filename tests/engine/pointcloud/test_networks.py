@@ -277,6 +277,21 @@ def test_samples_repeat_and_do_not_depend_on_their_company():
     assert torch.allclose(last(1, said=None, weights=(2, 3)), last(1, said=None, weights=(2, 1)), atol=1e-5)
 
 
+def test_noise_of_colours_says_nothing_of_the_noise_of_the_shape():
+    """The shape's noise is still seen in its points: colours from the same noise would be tinted by place."""
+    starts, schedule, ids = [], schedules.cosine(), tokens.encode("a red chair", WORDS).ids
+
+    def denoise(x, t, **_):
+        starts.append(x[0].flatten())
+        return torch.zeros_like(x)
+
+    with torch.no_grad():
+        next(sampling.geometry_steps(denoise, schedule, None, ids, points=400, seed=3, steps=2))
+        next(sampling.colour_steps(denoise, schedule, {"points": torch.zeros(1, 400, 3)}, ids, 400, seed=3, steps=2))
+    # Five deviations of the correlation of 1200 independent pairs.
+    assert abs(torch.corrcoef(torch.stack((starts[0], starts[-1])))[0, 1]) < 5 / 1200**0.5
+
+
 def test_posterior_mean_of_two_points_is_a_hyperbolic_tangent():
     """x0 = +-y alike: E[x0 | x_t] = y tanh(alpha x_t . y / sigma^2)."""
     y, alpha, sigma = torch.tensor([0.6, -0.2, 0.9]), torch.full((1, 1, 1), 0.8), torch.full((1, 1, 1), 0.6)
