@@ -67,8 +67,7 @@ def _corrected(y: Tensor, operator: Measurement, noise: float, eta: float, rng) 
 
         def fresh(s: Tensor) -> Tensor:
             brought = moves.inherited(s, noise, there)
-            left = (there.sigma ** 2 - brought.clamp(max=there.sigma) ** 2).sqrt()
-            return torch.where(brought <= there.sigma, left, there.sigma * eta)
+            return torch.where(brought <= there.sigma, moves.missing(brought, there), there.sigma * eta)
 
         x0n = x0 + operator.by_singular_value(explained - x0, trust)
         out = there.alpha * x0n

@@ -45,7 +45,7 @@ def started(x: Tensor, explained: Tensor, operator: Operator, noise: float, at: 
         return (moves.inherited(s, noise, at) <= at.sigma).double()
 
     def drawn(s: Tensor) -> Tensor:
-        return clearer(s) * (at.sigma ** 2 - moves.inherited(s, noise, at).clamp(max=at.sigma) ** 2).sqrt()
+        return clearer(s) * moves.missing(moves.inherited(s, noise, at), at)
 
     x = x + operator.by_singular_value(at.alpha * explained - x, clearer)
     return x + operator.by_singular_value(rng.normal_like(x), drawn)
@@ -65,7 +65,7 @@ def spectral(explained: Tensor, operator: Operator, noise: float, eta: float, et
 
         def drawn(s: Tensor) -> Tensor:
             brought = moves.inherited(s, noise, there)
-            left = (there.sigma ** 2 - (eta_b * brought.clamp(max=there.sigma)) ** 2).sqrt()
+            left = moves.missing(eta_b * brought.clamp(max=there.sigma), there)
             return torch.where(brought <= there.sigma, left, there.sigma * eta)
 
         x0n = x0 + operator.by_singular_value(explained - x0, mixed)

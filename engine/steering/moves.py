@@ -84,6 +84,12 @@ def inherited(singular: Tensor, noise: float, level: Level) -> Tensor:
     return torch.where(singular > 0, level.alpha * noise / singular, torch.inf)
 
 
+def missing(brought: Tensor, level: Level) -> Tensor:
+    """Standard deviation of the noise to add to `brought` so that it is the level's; 0 where it is more already."""
+    # Rounding can put a difference of nothing below zero.
+    return (level.sigma ** 2 - brought.clamp(max=level.sigma) ** 2).clamp(min=0).sqrt()
+
+
 def _spread(clean: Level, noisy: Level) -> float:
     """Standard deviation of x at the noisier level given x at the cleaner one."""
     return math.sqrt(max(noisy.sigma ** 2 - (noisy.alpha / clean.alpha * clean.sigma) ** 2, 0.0))

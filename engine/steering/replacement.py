@@ -41,7 +41,7 @@ def replaced(y: Tensor, operator: Operator, noise: float, eta: float, rng) -> mo
             return (moves.inherited(s, noise, there) <= there.sigma).double()
 
         def fresh(s: Tensor) -> Tensor:
-            return pasted(s) * (there.sigma ** 2 - moves.inherited(s, noise, there).clamp(max=there.sigma) ** 2).sqrt()
+            return pasted(s) * moves.missing(moves.inherited(s, noise, there), there)
 
         sampled = moves.ancestral(x, x0, here, there, eta, rng)
         out = sampled + operator.by_singular_value(there.alpha * explained - sampled, pasted)

@@ -99,6 +99,14 @@ def test_without_noise_the_result_explains_the_measurement(name, operator, sched
     assert all(torch.isfinite(s.x).all() and torch.isfinite(s.x0).all() for s in steps)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_no_noise_is_missing_where_too_much_is_there_whatever_the_rounding(dtype):
+    for sigma in normal(1000).abs().tolist():
+        level, brought = moves.Level(0.5, 0.5, sigma), torch.tensor([torch.inf, sigma, 0.6 * sigma, 0.0], dtype=dtype)
+        found = moves.missing(brought, level)
+        assert torch.allclose(found, sigma * torch.tensor([0.0, 0.0, 0.8, 1.0], dtype=dtype), atol=1e-3 * sigma)
+
+
 @pytest.mark.parametrize("noise", [0.0, 0.1])
 @pytest.mark.parametrize("name", [r.name for r in self_sufficient() if "particles" not in r.tags])
 def test_the_same_seed_gives_the_same_bits_alone_and_in_a_batch(name, noise):
