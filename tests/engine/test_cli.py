@@ -195,7 +195,7 @@ def test_models_prints_the_cards(monkeypatch, tmp_path, capsys):
 def test_the_module_runs_as_a_program(tmp_path):
     def call(*words):
         return subprocess.run([sys.executable, "-m", "engine", *words], cwd=ROOT, capture_output=True, text=True,
-                              timeout=60)
+                              timeout=300)
 
     done = call("evaluate", "alchemy", "--data", str(tmp_path))
     assert done.returncode == 2

@@ -13,7 +13,7 @@ HEAVY = ("torch", "gradio", "diffusers")
 
 def fresh(code: str) -> str:
     """stdout of a new interpreter at the root of the repository, which has to end well."""
-    done = subprocess.run([sys.executable, "-c", code], cwd=ENGINE.parent, capture_output=True, text=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", code], cwd=ENGINE.parent, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
