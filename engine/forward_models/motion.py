@@ -37,12 +37,17 @@ def moving(picture: Tensor) -> Render:
 
 def scenes(count: int, generator: torch.Generator) -> Triple:
     """Pictures of a blob at rest, and at two times after it has set out to the right, left, bottom or top."""
-    direction = torch.randint(4, (count,), generator=generator)
-    motion = REACH * torch.stack([(math.pi / 2 * direction).cos(), (math.pi / 2 * direction).sin()], 1)
+    motion = ways()[torch.randint(4, (count,), generator=generator)]
     start = (SIDE - 1) / 2 + 2 * torch.rand(count, 2, generator=generator) - 1
     times = _EARLIEST + (1 - _EARLIEST) * torch.rand(2, count, 1, generator=generator)
     rest = Seen(blob(start), torch.zeros(count, 1))
     return Triple(rest, *(Seen(blob(start + time * motion), time) for time in times))
+
+
+def ways() -> Tensor:
+    """The four motions (4, 2) of `scenes`, in px per unit of time: to the right, bottom, left and top."""
+    turn = math.pi / 2 * torch.arange(4)
+    return REACH * torch.stack([turn.cos(), turn.sin()], 1)
 
 
 def blob(centre: Tensor) -> Tensor:

@@ -42,7 +42,7 @@ def figure(traces: Sequence[Trace], x: str, y: str, *, log: str = "", height: in
     return PlotData(type="plotly", plot=json.dumps({"data": list(traces), "layout": whole, "config": _CONFIG}))
 
 
-def line(number: int, name: str, x: Sequence[float], y: Sequence[float | None], **more: Any) -> Trace:
+def line(number: int, name: str, x: Sequence[float | str], y: Sequence[float | None], **more: Any) -> Trace:
     """A line with markers, distinct by its number."""
     return {"type": "scatter", "mode": "lines+markers", "name": name, "x": list(x), "y": [_known(v) for v in y],
             "marker": {"symbol": _SYMBOLS[number % len(_SYMBOLS)], "size": 8, "color": COLOURS[number % len(COLOURS)]},
@@ -50,7 +50,7 @@ def line(number: int, name: str, x: Sequence[float], y: Sequence[float | None], 
                      "color": COLOURS[number % len(COLOURS)]}, **more}
 
 
-def bar(number: int, name: str, x: Sequence[float], y: Sequence[float]) -> Trace:
+def bar(number: int, name: str, x: Sequence[float | str], y: Sequence[float]) -> Trace:
     """One layer of stacked bars (with `barmode="stack"` in the layout)."""
     pattern = ("", "/", ".", "x")[number % 4]
     return {"type": "bar", "name": name, "x": list(x), "y": [_known(v) for v in y],
@@ -58,11 +58,11 @@ def bar(number: int, name: str, x: Sequence[float], y: Sequence[float]) -> Trace
                        "pattern": {"shape": pattern, "size": 6, "fillmode": "overlay"}}}
 
 
-def _axis(title: str, log: bool, values: Sequence[float | None]) -> Mapping[str, Any]:
+def _axis(title: str, log: bool, values: Sequence[float | str | None]) -> Mapping[str, Any]:
     axis: dict[str, Any] = {"title": {"text": title, "font": {"size": 13}, "standoff": 12}, "automargin": True,
                             "type": "log" if log else "linear"}
-    known = [value for value in values if value is not None and value > 0]
-    if not log or not known:
+    known = [value for value in values if value is not None and value > 0] if log else []
+    if not known:
         return axis
     low, high = math.floor(math.log10(min(known))), math.ceil(math.log10(max(known)))
     # Up to two decades are read at 1, 2, 5; more at their powers of ten.

@@ -8,6 +8,7 @@ import gradio as gr
 from gradio.components import Component
 
 from engine.errors import InputError
+from ui.events import QUIET
 
 Values = dict[str, Any]
 _PLAIN = (str, int, float, list)
@@ -51,7 +52,7 @@ class Form:
         which is after the page has loaded.
         """
         self.store.render()
-        demo.load(restore, self.store, list(outputs), queue=False, show_progress="hidden", api_visibility="private")
+        demo.load(restore, self.store, list(outputs), **QUIET)
 
     def save(self) -> dict[str, Any]:
         """Arguments of an event that keeps the values in the browser."""

@@ -14,6 +14,7 @@ from engine.runtime.execution import Failed, Stopped, Waiting, Working
 from engine.runtime.settings import limits
 from ui import message, runs, viewer
 from ui.assets import web
+from ui.events import UNSEEN
 from ui.settings import duration
 from ui.task_tab import COMPUTE
 
@@ -52,8 +53,7 @@ class RunCard:
         """
         shared = {"inputs": list(inputs), "outputs": [*outputs, self.message, self.progress],
                   "concurrency_id": COMPUTE, "concurrency_limit": limits().workers + limits().queue,
-                  "trigger_mode": "once", "show_progress": "hidden", "api_visibility": "private",
-                  "scroll_to_output": False}
+                  "trigger_mode": "once", "scroll_to_output": False} | UNSEEN
         first = [opened(first_run or run, **shared)] if opened else []
         started = self.run.click(run, cancels=first, **shared)
         for event in (*first, started):

@@ -7,6 +7,7 @@ import gradio as gr
 from ui.laboratory import drawers
 from ui.laboratory.compare import CompareView
 from ui.laboratory.curves import CurvesView
+from ui.laboratory.forward import ForwardView
 from ui.laboratory.inverse import InverseView
 from ui.laboratory.play import PlayView
 from ui.laboratory.spectrum import SpectrumView
@@ -15,14 +16,16 @@ from ui.laboratory.theory import TheoryView
 
 NAME, TITLE = "laboratory", "Laboratory"
 _VIEWS = {"Compare": CompareView, "Error curves": CurvesView, "Playground": PlayView, "Steer": SteerView,
-          "Inverse problems": InverseView, "Theory": TheoryView, "Spectrum": SpectrumView}
+          "Inverse problems": InverseView, "Forward models": ForwardView, "Theory": TheoryView,
+          "Spectrum": SpectrumView}
 
 
 @dataclass(frozen=True)
 class Laboratory:
     """The views with settings of their own."""
 
-    views: tuple[CompareView | CurvesView | PlayView | SteerView | InverseView | TheoryView | SpectrumView, ...]
+    views: tuple[CompareView | CurvesView | PlayView | SteerView | InverseView | ForwardView | TheoryView
+                 | SpectrumView, ...]
 
     def restore(self, demo: gr.Blocks) -> None:
         """Bring back the settings that the browser kept, when the page loads."""
