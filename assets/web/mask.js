@@ -2,44 +2,60 @@
 // A value is {run, size: [w, h], scale, pixel_mm, threshold, least, noun, nouns, picture: data URI, probability, labels, doubt:
 // {data, top}, samples: [{data, size}]}. Arrays are base64 of deflated bytes, each row as differences from left to right:
 // probability in 200ths rounded up (a pixel above the threshold is in the mask), labels as two planes (low bytes, high bytes), samples and doubt in 255ths. scale: pixels of the
-// original along one of these. "Save" sends {run, threshold, painted, erased} with PNGs that are opaque where edited.
-const root = element.querySelector(".mk"), find = (selector) => root.querySelector(selector);
+// original along one of these. Further {work, slice, slices, depth}: work is equal for runs of one scan and target, slice the
+// index of this one, slices those of its run, depth how many the scan has. "Save" sends {run, slice, threshold, slices: [[index,
+// run, [w, h], edits], ...]}, edits deflated like the arrays, without differences: 1 painted, 2 erased.
 const stage = find(".mk-stage"), canvas = find(".mk-canvas"), context = canvas.getContext("2d");
 const overlay = document.createElement("canvas"), ink = overlay.getContext("2d");
 const threshold = find(".mk-threshold"), opacity = find(".mk-opacity"), brush = find(".mk-brush input");
 const SPECK = 65535, PER_ONE = 200, PAINTED = 1, ERASED = 2, UNDO = 50, MAX_ZOOM = 40;
 const seen = { fused: 45, sample: 45, agreement: 80, doubt: 80 };
-let run = null, data = null, view = "fused", style = "both", tool = "move", sample = 0, chosen = 0;
-let shown = null, shownMax = 0, heat = null, edits = null, past = [], future = [], stroke = null;
+let data = null, view = "fused", style = "both", tool = "move", sample = 0, chosen = 0;
+let shown = null, shownMax = 0, heat = null, edits = null, stroke = null;
 let zoom = 1, left = 0, above = 0, ratio = 1, pointers = new Map(), pinch = null, cursor = null, drawing = false, waiting = false;
 let objects = [], total = 0;
 
 async function take() {
   const value = props.value;
-  if (!value || !value.run || !value.picture || value.run === run) return;
-  run = value.run;
+  if (!value || !value.run || !value.picture) return;
+  const fresh = noted(value), mine = works.get(value.work), target = mine.slices.get(value.slice);
+  if (fresh) { work = mine; wanted = value.slice; }
+  if (target.run !== value.run || target.data) return;
   const [width, height] = value.size;
   const [picture, probability, labels, doubt, samples] = await Promise.all([
     loaded(value.picture), plane(value.probability, width), value.labels ? plane(value.labels, width) : null,
     value.doubt ? plane(value.doubt.data, width) : null,
     Promise.all(value.samples.map(async (entry) => ({ size: entry.size, values: await plane(entry.data, entry.size[0]) })))]);
-  if (run !== value.run) return;
+  if (target !== mine.slices.get(value.slice)) return;
   let numbers = null;
   if (labels) {
     const pixels = width * height;
     numbers = new Uint16Array(pixels);
     for (let i = 0; i < pixels; i++) numbers[i] = labels[i] | labels[pixels + i] << 8;
   }
-  data = { ...value, width, height, picture, probability, labels: numbers, doubt, doubtTop: value.doubt?.top, samples };
-  edits = new Uint8Array(width * height);
-  past = []; future = []; sample = 0; chosen = 0; cursor = null;
+  filled(target, { ...value, width, height, picture, probability, labels: numbers, doubt, doubtTop: value.doubt?.top, samples });
+  if (work !== mine || wanted !== value.slice) return;
+  turned(value.slice);
+  if (fresh) begun(value); else refreshed();
+}
+
+// A new run: the controls start anew, but a threshold that a person chose stays until the settings name another one.
+function begun(value) {
+  sample = 0; cursor = null;
   threshold.min = Math.round(value.least * PER_ONE); threshold.max = Math.round(0.95 * PER_ONE);
-  threshold.value = Math.round(value.threshold * PER_ONE);
-  brush.max = Math.max(16, Math.round(Math.max(width, height) / 6)); brush.value = Math.max(3, Math.round(Math.max(width, height) / 30));
-  const many = samples.length > 1;
+  threshold.value = value.threshold === work.told ? work.threshold : Math.round(value.threshold * PER_ONE);
+  work.told = value.threshold; work.threshold = cut();
+  brush.max = Math.max(16, Math.round(Math.max(data.width, data.height) / 6)); brush.value = Math.max(3, Math.round(Math.max(data.width, data.height) / 30));
+  view = "fused";
+  refreshed();
+  pick("move"); fit();
+}
+
+function refreshed() {
+  const many = data.samples.length > 1;
   for (const name of ["sample", "agreement", "doubt"]) find(`.mk-views [data-view=${name}]`).hidden = !many;
-  stage.style.setProperty("--shape", `${width} / ${height}`);
-  thumbs(); choose("fused"); tools(); fit();
+  stage.style.setProperty("--shape", `${data.width} / ${data.height}`);
+  thumbs(); tools(); choose(view);
 }
 
 const cut = () => Number(threshold.value);
@@ -230,7 +246,7 @@ function stamp(from, to) {
 
 function ended() {
   if (!stroke) return;
-  if (stroke.size) { past.push(stroke); if (past.length > UNDO) past.shift(); future = []; }
+  if (stroke.size) { slot.past.push(stroke); if (slot.past.length > UNDO) slot.past.shift(); slot.future = []; }
   stroke = null;
   tools(); update();
 }
@@ -241,12 +257,14 @@ function swapped(changes) {
   return before;
 }
 
-function back() { if (past.length) { future.push(swapped(past.pop())); tools(); choose("fused"); } }
-function again() { if (future.length) { past.push(swapped(future.pop())); tools(); choose("fused"); } }
+function back() { if (slot.past.length) { slot.future.push(swapped(slot.past.pop())); tools(); choose("fused"); } }
+function again() { if (slot.future.length) { slot.past.push(swapped(slot.future.pop())); tools(); choose("fused"); } }
 
 function tools() {
-  find(".mk-undo").disabled = !past.length; find(".mk-redo").disabled = !future.length;
-  find(".mk-reset").disabled = !edits.some((edit) => edit);
+  slot.edited = edits.some((edit) => edit);
+  find(".mk-undo").disabled = !slot.past.length; find(".mk-redo").disabled = !slot.future.length;
+  find(".mk-reset").disabled = !slot.edited;
+  marked();
   find(".mk-px").textContent = `${brush.value} px`;
 }
 
@@ -261,16 +279,6 @@ function pick(name) {
 function sized(change) {
   brush.value = Math.max(1, Number(brush.value) + change * Math.max(1, Math.round(brush.value / 5)));
   tools(); draw();
-}
-
-function layer(what) {
-  const sheet = document.createElement("canvas"), pen = sheet.getContext("2d");
-  sheet.width = data.width; sheet.height = data.height;
-  const pixels = pen.createImageData(data.width, data.height);
-  let any = false;
-  for (let i = 0; i < edits.length; i++) if (edits[i] === what) { pixels.data.set([255, 255, 255, 255], 4 * i); any = true; }
-  pen.putImageData(pixels, 0, 0);
-  return any ? sheet.toDataURL("image/png") : "";
 }
 
 function moving(event) {
@@ -328,6 +336,7 @@ stage.addEventListener("keydown", (event) => {
   else if (event.key === "+" || event.key === "=") zoomed(1.5);
   else if (event.key === "-") zoomed(1 / 1.5);
   else if (event.key === "0") fit();
+  else if (event.key === "PageUp" || event.key === "PageDown") stepped(event.key === "PageUp" ? -1 : 1);
   else if (event.key === " " && tool !== "move" && cursor) { stroke = new Map(); stamp(cursor, cursor); ended(); }
   else return;
   event.preventDefault();
@@ -358,6 +367,7 @@ for (const [name, step] of [[".mk-previous", -1], [".mk-next", 1]]) find(name).a
   choose("sample");
 });
 threshold.addEventListener("input", () => {
+  work.threshold = cut();
   if (waiting) return;
   waiting = true;
   requestAnimationFrame(() => { waiting = false; update(); inked(); });
@@ -368,14 +378,10 @@ find(".mk-list").addEventListener("toggle", () => data && list());
 find(".mk-undo").addEventListener("click", back);
 find(".mk-redo").addEventListener("click", again);
 find(".mk-reset").addEventListener("click", () => {
-  past.push(swapped(new Map([...edits.entries()].filter(([, edit]) => edit).map(([i]) => [i, 0])))); future = [];
+  slot.past.push(swapped(new Map([...edits.entries()].filter(([, edit]) => edit).map(([i]) => [i, 0])))); slot.future = [];
   tools(); choose("fused");
 });
-find(".mk-save").addEventListener("click", () => {
-  if (!data) return;
-  props.value = { run, threshold: cut() / PER_ONE, painted: layer(PAINTED), erased: layer(ERASED) };
-  trigger("submit");
-});
+find(".mk-save").addEventListener("click", () => data && saved());
 new ResizeObserver(draw).observe(stage);
 watch("value", take);
 take();

@@ -1,5 +1,6 @@
 // What a mask consists of: its arrays unpacked, its objects numbered and measured. Joined with mask.js, whose data, edits
 // and settings it reads.
+const root = element.querySelector(".mk"), find = (selector) => root.querySelector(selector);
 async function inflated(text) {
   const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
   return new Uint8Array(await new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"))).arrayBuffer());

@@ -86,7 +86,7 @@ def chromium():
     from playwright.sync_api import expect, sync_playwright
 
     # A test machine may be busy; what is expected usually comes within a second.
-    expect.set_options(timeout=15_000)
+    expect.set_options(timeout=30_000)
     with sync_playwright() as play:
         browser = play.chromium.launch(executable_path=path, args=FLAGS)
         # One context for all tests keeps the page's files in the cache, which halves the time of a test.

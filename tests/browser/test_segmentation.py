@@ -114,6 +114,80 @@ def test_a_corrected_mask_is_what_was_drawn(watched):
     assert _area(page) == before
 
 
+def _slice(page, change, at):
+    page.click(f"{MASK} .mk-{change}")
+    expect(page.locator(f"{MASK} .mk-slice-at")).to_have_text(at)
+
+
+def test_corrections_of_several_slices_stay_with_them_and_are_saved_together(watched):
+    found = watched()
+    page = found.page
+    page.get_by_role("button", name="Stack").click()
+    expect(page.locator("#segmentation-slice")).to_be_visible()
+    page.locator("#segmentation-every_slice input").check()
+    _run(page)
+    counts, undo = page.locator(f"{MASK} .mk-counts"), page.locator(f"{MASK} .mk-undo")
+    expect(page.locator(f"{MASK} .mk-slice-at")).to_have_text("2 of 3")
+    middle = _area(page)
+    page.click(f"{MASK} [data-tool=paint]")
+    _stroke(page, (80, 80), (80, 88))
+    expect(counts).to_contain_text("Corrected")
+    painted = _area(page)
+    _slice(page, "after", "3 of 3")
+    expect(undo).to_be_disabled()
+    last = _area(page)
+    assert "Corrected" not in counts.inner_text()
+    _stroke(page, (10, 85), (14, 85))
+    expect(counts).to_contain_text("Corrected")
+    _stroke(page, (50, 85), (54, 85))
+    expect(page.locator(f"{MASK} .mk-edited")).to_contain_text("slices 2, 3")
+    _slice(page, "before", "2 of 3")
+    assert _area(page) == painted
+    undo.click()
+    expect(undo).to_be_disabled()
+    assert _area(page) == middle
+    page.click(f"{MASK} .mk-redo")
+    page.locator(f"{MASK} .mk-stage").focus()
+    page.keyboard.press("PageDown")
+    expect(page.locator(f"{MASK} .mk-slice-at")).to_have_text("3 of 3")
+    both = _area(page)
+    undo.click()
+    assert last < _area(page) < both
+    page.click(f"{MASK} .mk-redo")
+
+    page.click(f"{MASK} .mk-save")
+    expect(page.locator("#segmentation-corrected")).to_contain_text("Slices 2 to 3", timeout=FINISH_MS)
+    files = _downloads(page, "#segmentation-corrected-files")
+    with zipfile.ZipFile(io.BytesIO(files["segmentation-masks-corrected.zip"])) as whole:
+        masks = [np.asarray(Image.open(io.BytesIO(whole.read(name)))) > 0 for name in sorted(whole.namelist())]
+    assert [mask.sum() for mask in masks[1:]] == [painted, both] and masks[1][80, 84] and masks[2][52, 85]
+    assert found.errors == []
+
+
+def test_a_run_of_another_slice_keeps_the_corrections_of_the_first(watched):
+    page = watched().page
+    page.get_by_role("button", name="Stack").click()
+    expect(page.locator("#segmentation-slice")).to_be_visible()
+    _run(page)
+    expect(page.locator(f"{MASK} .mk-slices")).to_be_hidden()
+    page.locator(f"{MASK} .mk-threshold").fill("120")
+    page.click(f"{MASK} [data-tool=paint]")
+    _stroke(page, (80, 80), (80, 88))
+    expect(page.locator(f"{MASK} .mk-counts")).to_contain_text("Corrected")
+    painted = _area(page)
+    box = page.locator("#segmentation-slice input[type=number]")
+    box.fill("3")
+    box.press("Tab")
+    _run(page)
+    expect(page.locator(f"{MASK} .mk-slice-at")).to_have_text("3 of 3")
+    expect(page.locator(f"{MASK} .mk-at")).to_have_text("0.60")
+    expect(page.locator(f"{MASK} .mk-edited")).to_contain_text("slice 2")
+    _slice(page, "before", "2 of 3")
+    assert _area(page) == painted
+    page.click(f"{MASK} .mk-undo")
+    expect(page.locator(f"{MASK} .mk-counts")).not_to_contain_text("Corrected")
+
+
 def test_the_mask_is_corrected_by_keyboard_and_survives_other_tabs(watched):
     page = watched().page
     _run(page)

@@ -4,35 +4,32 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from engine.errors import InputError
-
 
 @dataclass(frozen=True, eq=False)
 class Corrected:
-    """mask: (H, W) bool. labels: (H, W) int32 of the objects in it, None where single objects are not told apart."""
+    """mask: (H, W) bool. labels: (H, W) int32 of the objects in it, None where single objects are not told apart.
+    edited: pixels that differ from the program's mask."""
 
     mask: np.ndarray
     labels: np.ndarray | None
+    edited: int = 0
 
 
 def corrected(probability: np.ndarray, instances: np.ndarray | None, threshold: float, painted: np.ndarray,
               erased: np.ndarray) -> Corrected:
     """The mask of a threshold with painted pixels added and erased ones taken away.
 
-    probability: (H, W) in [0, 1]. instances: (H, W) labels or None. painted, erased: (H, W) bool, never both. Raises
-    InputError when nothing is left.
+    probability: (H, W) in [0, 1]. instances: (H, W) labels or None. painted, erased: (H, W) bool, never both.
     """
     automatic = probability > threshold
     mask = (automatic & ~erased) | painted
-    if not mask.any():
-        raise InputError("The corrected mask is empty.", "There is nothing to save.",
-                         "Lower the threshold, or paint at least one pixel.")
+    edited = int((mask != automatic).sum())
     if instances is None:
-        return Corrected(mask, None)
+        return Corrected(mask, None, edited)
     labels = np.where(mask, instances, 0).astype(np.int32)
     following = _join(labels, mask & (instances == 0), instances, painted)
     _split(labels, np.unique(instances[automatic & erased & (instances > 0)]), following)
-    return Corrected(mask, labels)
+    return Corrected(mask, labels, edited)
 
 
 # assets/web/mask.js counts by the same rules while a person draws.

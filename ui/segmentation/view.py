@@ -2,43 +2,25 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
-import numpy as np
 from gradio.components import Component
 
 from engine.errors import InputError
-from engine.io.medical import Scan
-from engine.recipe import Recipe
+from engine.io.medical.scan import slices as named
 from engine.tasks.base import Result
 from ui import figures, message, runs
 from ui.assets import web
 from ui.events import QUIET
-from ui.picture_input import decode_mask
-from ui.segmentation import layers, saving, scans
-from ui.segmentation.correction import corrected
-from ui.shelf import Shelf
+from ui.segmentation import kept, layers, request, saving, scans
+from ui.segmentation.kept import Kept
+from ui.segmentation.request import Work
 
-SCRIPTS = ("mask_objects.js", "mask_draw.js", "mask.js")
+SCRIPTS = ("mask_objects.js", "mask_draw.js", "mask_slices.js", "mask.js")
 """They make one script; the last one starts it."""
 NOTICE = "Research use, not for diagnosis."
-_KEPT_BYTES, _KEPT_S = 1_000_000_000, 3600
 _INTERVAL = re.compile(r"(.+) (low|high)")
-
-
-@dataclass(frozen=True, eq=False)
-class Kept:
-    """What a correction needs of a result: probability (H, W), instances (H, W) or None, recipe, and its scan."""
-
-    probability: np.ndarray
-    instances: np.ndarray | None
-    recipe: Recipe
-    scan: Scan
-
-
-_results: Shelf[Kept] = Shelf(_KEPT_BYTES, _KEPT_S)
 
 
 class MaskView:
@@ -64,33 +46,54 @@ class MaskView:
         self.components: list[Component] = [self.box, self.view, self.problem, self.saved, self.numbers, self.files]
         self.view.submit(self._save, self.view, [self.saved, self.saved_numbers, self.saved_files, self.problem],
                          **QUIET)
+        self.view.select(self._look, self.view, [self.view, self.problem], trigger_mode="always_last", **QUIET)
 
     def show(self, result: Result, files: list[str], inputs: Mapping[str, Any]) -> dict[Component, Any]:
         """Updates that fill the view. inputs: what the task was given, a scan as "picture"."""
-        arrays, scan = {name: array.values for name, array in result.arrays.items()}, inputs["picture"]
-        kept = Kept(arrays["probability"], arrays.get("instances"), result.recipe, scan)
-        shown = layers.message(result, _results.put(kept, _size(kept)))
-        pixel_mm = list(scan.spacing_mm[1:]) if scan.spacing_mm else None
-        return {self.box: gr.update(visible=True), self.view: shown | {"pixel_mm": pixel_mm}, self.problem: None,
+        run, found = kept.keep(result, inputs["picture"])
+        return {self.box: gr.update(visible=True), self.view: _shown(run, found, found.shown), self.problem: None,
                 self.saved: gr.update(visible=False), self.files: files,
                 self.numbers: measurements(result.metrics) + figures.bullets(result.notes)}
+
+    def _look(self, sent: Any) -> Any:
+        """Another slice of a run."""
+        try:
+            found, index = kept.find(sent.get("run") if isinstance(sent, Mapping) else None), sent.get("slice")
+            if type(index) is not int:
+                raise InputError("There is no such slice.", fix="Move to another one.")
+            return {self.view: _shown(sent["run"], found, index), self.problem: None}
+        except InputError as error:
+            return {self.problem: message.error(self._name, error)}
 
     def _save(self, sent: Any) -> Any:
         saved, numbers, files, problem = self.saved, self.saved_numbers, self.saved_files, self.problem
         try:
-            kept, threshold, painted, erased = _checked(sent)
-            found = corrected(kept.probability, kept.instances, threshold, painted, erased)
-            measured = saving.measured(found, kept.scan)
-            paths, notes = saving.write(found, measured, kept.recipe, kept.scan, threshold, scans.new_folder())
+            work = request.work(sent)
+            measured = saving.measured(work)
+            paths, notes = saving.write(work, measured, scans.new_folder())
         except InputError as error:
             return {problem: message.error(self._name, error)}
         except Exception:
             return {problem: message.error(self._name, runs.bug("Saving a mask", runs.new_id()))}
         scans.register(*paths)
-        edited = int((found.mask != (kept.probability > threshold)).sum())
-        text = measurements(saving.numbers(measured), "Corrected by hand") + figures.bullets(
-            [f"{figures.number(edited)} pixels differ from the program's mask at this threshold.", *notes])
+        text = measurements(saving.numbers(measured), "Corrected by hand") + figures.bullets([_edited(work), *notes])
         return {saved: gr.update(visible=True), numbers: text, files: [str(path) for path in paths], problem: None}
+
+
+def _shown(run: str, found: Kept, index: int) -> dict[str, Any]:
+    """The view's value for a slice of a run."""
+    spacing, target = found.scan.spacing_mm, str(found.recipe.options.get("target", ""))
+    return layers.message(found.slice(index), run, spacing[1:] if spacing else None) | {
+        "work": f"{found.scan_id} {target}", "slice": index, "slices": list(found.indices),
+        "depth": len(found.scan.values)}
+
+
+def _edited(work: Work) -> str:
+    """How much the person changed, and where."""
+    pixels = figures.number(sum(found.edited for found in work.slices.values()))
+    where = [index + 1 for index, found in work.slices.items() if found.edited]
+    place = f" ({named(where)})" if where and len(work.current.scan.values) > 1 else ""
+    return f"{pixels} pixels differ from the program's mask at this threshold{place}."
 
 
 def measurements(metrics: Mapping[str, float], title: str = "Measurements of the program's mask") -> str:
@@ -115,24 +118,3 @@ def measurements(metrics: Mapping[str, float], title: str = "Measurements of the
 def _whole(value: float) -> float | int:
     """Counts without decimals."""
     return int(value) if float(value).is_integer() else float(value)
-
-
-def _checked(sent: Any) -> tuple[Kept, float, np.ndarray, np.ndarray]:
-    """The result that was corrected, the threshold, and what was painted and erased. Raises InputError."""
-    key = sent.get("run") if isinstance(sent, Mapping) else None
-    kept = _results.get(key) if isinstance(key, str) else None
-    if kept is None:
-        raise InputError("This result is no longer kept.", "Results are forgotten after one hour.",
-                         "Run it again, and correct the new mask.")
-    threshold = sent.get("threshold")
-    if isinstance(threshold, bool) or not isinstance(threshold, (int, float)) or not 0 < threshold < 1:
-        raise InputError("The threshold is no number between 0 and 1.", fix="Move the slider and save again.")
-    size = kept.probability.shape
-    painted, erased = (decode_mask(sent[name], size, "mask") if isinstance(sent.get(name), str) and sent[name]
-                       else np.zeros(size, bool) for name in ("painted", "erased"))
-    return kept, float(threshold), painted, erased & ~painted
-
-
-def _size(kept: Kept) -> int:
-    parts = (kept.probability, kept.instances, kept.scan.values)
-    return sum(part.nbytes for part in parts if part is not None)

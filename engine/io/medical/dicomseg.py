@@ -19,7 +19,7 @@ _SOURCES = {"CT": "1.2.840.10008.5.1.4.1.1.2", "MR": "1.2.840.10008.5.1.4.1.1.4"
 _SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 
 
-def dicom_seg(scan: Scan, mask: np.ndarray, label: str, algorithm: str) -> bytes:
+def dicom_seg(scan: Scan, mask: np.ndarray, label: str, algorithm: str, by_hand: bool = False) -> bytes:
     """A binary segmentation with one segment, in Explicit VR Little Endian. mask: (D, H, W), nonzero inside.
 
     A SEG must refer to the pictures it was drawn on. Their identifiers were dropped when the scan was read, along with
@@ -29,6 +29,7 @@ def dicom_seg(scan: Scan, mask: np.ndarray, label: str, algorithm: str) -> bytes
     out, as is usual.
 
     label, algorithm: plain text up to 64 characters; they are the caller's own words, so they must name no patient.
+    by_hand: whether a person has corrected it, which makes it SEMIAUTOMATIC.
     Raises InputError for a scan without a place in space (a plain picture), which the object would have to invent, and
     for a mask of another size or an empty one.
     """
@@ -40,9 +41,10 @@ def dicom_seg(scan: Scan, mask: np.ndarray, label: str, algorithm: str) -> bytes
                          "A DICOM SEG states positions in mm, which would have to be made up.",
                          "Export the mask as PNG or NIfTI.", field="export")
     _check_mask(scan, mask)
+    kinds = highdicom.seg.SegmentAlgorithmTypeValues
     segment = highdicom.seg.SegmentDescription(
         segment_number=1, segment_label=_text(label, "label"), segmented_property_category=codes.SCT.Tissue,
-        segmented_property_type=codes.SCT.Tissue, algorithm_type=highdicom.seg.SegmentAlgorithmTypeValues.AUTOMATIC,
+        segmented_property_type=codes.SCT.Tissue, algorithm_type=kinds.SEMIAUTOMATIC if by_hand else kinds.AUTOMATIC,
         algorithm_identification=highdicom.AlgorithmIdentificationSequence(
             name=_text(algorithm, "algorithm"), version="1", family=codes.cid7162.ArtificialIntelligence))
     made = highdicom.seg.Segmentation(

@@ -3,6 +3,7 @@
 import csv
 import gzip
 import io
+import zipfile
 from collections.abc import Iterable, Mapping
 
 import numpy as np
@@ -12,9 +13,11 @@ from engine.io.medical.dicomseg import dicom_seg
 from engine.io.medical.orientation import regridded
 from engine.io.medical.scan import Scan
 
-__all__ = ["dicom_seg", "mask_nifti", "mask_nifti_for", "mask_png", "measurements_csv"]
+__all__ = ["dicom_seg", "mask_nifti", "mask_nifti_for", "mask_png", "measurements_csv", "zipped_slices"]
 _SCANNER = 1
 """Code of NIfTI for coordinates of the scanner."""
+_ZIPPED_AT = (1980, 1, 1, 0, 0, 0)
+"""The same pictures give the same zip."""
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
@@ -60,6 +63,15 @@ def _is_rigid(affine: np.ndarray) -> bool:
 def mask_nifti_for(scan: Scan, mask: np.ndarray) -> bytes:
     """`mask_nifti` of a mask of this scan."""
     return mask_nifti(mask, scan.affine, scan.spacing_mm, str(scan.source.get("axes", "")))
+
+
+def zipped_slices(pictures: Mapping[int, bytes]) -> bytes:
+    """A zip of PNG files by slice, from 0; their names count from 1: slice-0001.png."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as archive:
+        for index in sorted(pictures):
+            archive.writestr(zipfile.ZipInfo(f"slice-{index + 1:04}.png", _ZIPPED_AT), pictures[index])
+    return out.getvalue()
 
 
 def measurements_csv(rows: Iterable[Mapping[str, object]]) -> bytes:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from engine.errors import InputError
+from engine.io.medical import codecs
 from engine.io.medical.fields import Fields, bad_field
 from engine.io.medical.headers import PALETTE, Header
 
@@ -25,10 +26,8 @@ class Frame:
 
 def decoded(head: Header) -> Iterator[Frame]:
     """The frames of a file, one after the other. Raises InputError when its pixel data cannot be decoded."""
-    from pydicom.pixels import pixel_array
-
     try:
-        raw = pixel_array(head.dataset, raw=not head.is_colour or head.photometric == PALETTE)
+        raw = codecs.pixels(head.dataset, raw=not head.is_colour or head.photometric == PALETTE)
     except MemoryError:
         raise
     except Exception:  # decoders raise whatever they stumble over

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from engine.errors import InputError
+from engine.io.medical import codecs
 from engine.io.medical.fields import MODALITIES, OVERLAY_ROWS, WHITELIST, Fields, bad_field
 from engine.runtime.settings import limits
 
@@ -84,7 +85,7 @@ def header(dataset: "Dataset") -> Header:
                          f"The limit is {bounds.image_pixels / 1e6:.1f} million pixels.", "Crop or shrink it.")
     photometric = _photometric(fields)
     _check_bits(fields)
-    _check_transfer_syntax(dataset)
+    _check_transfer_syntax(dataset, fields)
     _check_length(dataset, fields, rows, columns, frames, photometric)
     slope = fields.numbers("RescaleSlope")
     if slope and slope[0] == 0:
@@ -119,8 +120,7 @@ def _check_bits(fields: Fields) -> None:
     fields.integer("PixelRepresentation", 0, 1, 0)
 
 
-def _check_transfer_syntax(dataset: "Dataset") -> None:
-    from pydicom.pixels import get_decoder
+def _check_transfer_syntax(dataset: "Dataset", fields: Fields) -> None:
     from pydicom.uid import AllTransferSyntaxes, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
     stated = dataset.file_meta.get("TransferSyntaxUID") if hasattr(dataset, "file_meta") else None
@@ -137,13 +137,10 @@ def _check_transfer_syntax(dataset: "Dataset") -> None:
         raise InputError("The DICOM file has an unknown transfer syntax.",
                          "The field TransferSyntaxUID names none of the standard's ways to store pictures.",
                          _UNREADABLE)
-    try:
-        available = get_decoder(stated).is_available
-    except NotImplementedError:
-        available = False
-    if not available:
-        raise InputError(f"The picture is compressed as {stated.name}.", "This installation has no codec for it.",
-                         _UNREADABLE)
+    bits = fields.integer("BitsStored", 1, 32)
+    if codecs.decoder_for(stated, bits) is None:
+        raise InputError(f"The picture is compressed as {stated.name}, with {bits} bits.",
+                         f"This installation has no codec for it. {codecs.READ}", _UNREADABLE)
 
 
 def _check_length(dataset: "Dataset", fields: Fields, rows: int, columns: int, frames: int, photometric: str) -> None:

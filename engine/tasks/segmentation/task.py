@@ -88,7 +88,7 @@ class Segmentation:
         model = self._model(recipe, target)
         shown = _chosen(scan, options["slice"])
         every = options["every_slice"] and len(scan.values) > 1
-        drawn = outcome.Drawn()
+        drawn = outcome.Drawn(options["fusion"], target.counted)
         for number, index in enumerate(range(len(scan.values)) if every else [shown]):
             picture = slice_picture(scan, index, *_window(options)).pixels
             scale = options["scale"] or target.scale(picture)
@@ -98,9 +98,10 @@ class Segmentation:
                 placed = replace(step, index=number * step.total + step.index, total=step.total * (
                     len(scan.values) if every else 1), nfe=step.nfe + number * self.calls(recipe))
                 yield replace(placed, x0=masking.overlaid(of, step.x0))
-            drawn.add(index, picture, masking.chances(of, step.x), masking.own_chance(of))
-        recipe = pictures.completed(recipe, model, drawn.pictures[shown].shape[:2])
-        yield outcome.result(scan, drawn, shown, target, options, recipe)
+            drawn.add(index, masking.chances(of, step.x), masking.own_chance(of))
+        recipe = pictures.completed(recipe, model, scan.size[1:])
+        yield outcome.result(scan, slice_picture(scan, shown, *_window(options)).pixels, drawn, shown, target, options,
+                             recipe)
 
     def _model(self, recipe: Recipe, target: Target) -> Model:
         own = recipe.model not in ("", *self.models)

@@ -59,7 +59,8 @@ class FakeScanTask(Fake):
         options = {setting.name: setting.default for setting in self.settings} | dict(recipe.options)
         index = int(options["slice"]) - 1 if options["slice"] else len(scan.values) // 2
         window = (options["centre"], options["width"]) if options["width"] else (None, None)
-        picture = slice_picture(scan, index, *window).pixels
+        pictures = [slice_picture(scan, number, *window).pixels for number in range(len(scan.values))]
+        picture, every = pictures[index], options["every_slice"] and len(pictures) > 1
         samples = self._samples(picture, recipe)
         for step in range(1, recipe.steps + 1):
             self._call()
@@ -68,7 +69,8 @@ class FakeScanTask(Fake):
             noise = torch.randn(shown.shape, generator=torch.Generator().manual_seed(step))
             yield Step(x=shown * share + noise * (1 - share), x0=(shown * share).expand(-1, 3, -1, -1), index=step,
                        total=recipe.steps, t=1 - share, sigma=1 - share, nfe=step)
-        yield self._segmented(scan, picture, samples, options, recipe)
+        volume = np.stack([self._samples(one, recipe) for one in pictures]) if every else None
+        yield self._segmented(scan, picture, samples, volume, options, recipe)
 
     def _samples(self, picture: np.ndarray, recipe: Recipe) -> np.ndarray:
         rng = np.random.default_rng(recipe.seed)
@@ -76,8 +78,8 @@ class FakeScanTask(Fake):
         level = picture.mean(-1)[None] + shifts[:, None, None]
         return (255 / (1 + np.exp(-(level - 128) / 12))).astype(np.uint8)
 
-    def _segmented(self, scan: Scan, picture: np.ndarray, samples: np.ndarray, options: Mapping[str, Any],
-                   recipe: Recipe) -> Result:
+    def _segmented(self, scan: Scan, picture: np.ndarray, samples: np.ndarray, volume: np.ndarray | None,
+                   options: Mapping[str, Any], recipe: Recipe) -> Result:
         from scipy.ndimage import label
 
         chance = np.float32(samples.mean(0) / 255)
@@ -88,6 +90,13 @@ class FakeScanTask(Fake):
                   "overlay": Array(picture, ("y", "x", "channel"))}
         if options["target"] == "nuclei":
             arrays["instances"] = Array(label(chance > 0.2)[0].astype(np.int32), ("y", "x"))
+        if volume is not None:
+            chances = np.float32(volume.mean(1) / 255)
+            arrays["volume_samples"] = Array(volume, ("slice", "sample", "y", "x"))
+            arrays["volume_probability"] = Array(chances, ("slice", "y", "x"))
+            if options["target"] == "nuclei":
+                labels = np.stack([label(one > 0.2)[0].astype(np.int32) for one in chances])
+                arrays["volume_instances"] = Array(labels, ("slice", "y", "x"))
         areas = [(sample > 255 * options["threshold"]).sum() for sample in samples]
         low, middle, high = (float(value) for value in np.percentile(areas, (5, 50, 95)))
         metrics = {"Count": float(label(mask)[1]), "Area (px)": middle, "Area (px) low": low, "Area (px) high": high}

@@ -15,8 +15,8 @@ from engine.errors import InputError
 from engine.io.medical import Scan
 from engine.recipe import Recipe
 from engine.tasks.base import Result
+from tests.ui.segmentation.edits import ERASED, PAINTED, packed
 from tests.ui.segmentation.fake_scan_task import DISCS, FakeScanTask, discs
-from ui.picture_input import encode_mask
 from ui.segmentation import series
 from ui.segmentation.view import MaskView, measurements
 
@@ -34,9 +34,10 @@ def _result(scan=SCAN):
     return next(item for item in FakeScanTask().run({"picture": scan}, RECIPE) if isinstance(item, Result))
 
 
-def _sent(view, result, scan=SCAN, **more):
+def _sent(view, result, scan=SCAN, edits=""):
     value = view.show(result, [], {"picture": scan})[view.view]
-    return {"run": value["run"], "threshold": 0.5, "painted": "", "erased": "", **more}
+    return {"run": value["run"], "slice": value["slice"], "threshold": 0.5,
+            "slices": [[value["slice"], value["run"], [96, 96], edits]]}
 
 
 def test_a_mask_that_nobody_touched_is_saved_as_it_is(view):
@@ -54,14 +55,19 @@ def test_a_mask_that_nobody_touched_is_saved_as_it_is(view):
 
 def test_what_was_painted_and_erased_is_in_the_file(view):
     result = _result()
-    painted, erased = np.zeros((2, 96, 96), bool)
-    painted[80:84, 80:90], erased[:20] = True, True
-    updates = view._save(_sent(view, result, painted=encode_mask(painted), erased=encode_mask(erased)))
+    edits = np.zeros((96, 96), np.uint8)
+    edits[:20], edits[80:84, 80:90] = ERASED, PAINTED
+    updates = view._save(_sent(view, result, edits=packed(edits)))
     path = next(path for path in updates[view.saved_files] if path.endswith(".png"))
     mask = np.asarray(Image.open(path)) > 0
-    assert mask[painted].all() and not mask[:20].any()
+    assert mask[80:84, 80:90].all() and not mask[:20].any()
     differ = int((mask != (result.arrays["mask"].values > 0)).sum())
     assert f"{differ} pixels differ" in updates[view.saved_numbers]
+
+
+def test_a_mask_of_which_nothing_is_left_is_refused(view):
+    sent = _sent(view, _result(), edits=packed(np.full((96, 96), ERASED, np.uint8)))
+    assert "is empty" in view._save(sent)[view.problem]["text"]
 
 
 def test_a_volume_gets_its_own_format(view):
@@ -76,11 +82,25 @@ def test_a_volume_gets_its_own_format(view):
     assert volume.any(axis=(0, 1)).tolist() == [False, True, False] and "slice 2 of 3" in updates[view.saved_numbers]
 
 
-@pytest.mark.parametrize("change", [{"run": "x"}, {"run": None}, {"threshold": "0.5"}, {"threshold": float("nan")},
-                                    {"threshold": True}, {"painted": "data:image/png;base64,AAAA"},
-                                    {"erased": "data:image/svg+xml;base64,AAAA"}])
+@pytest.mark.parametrize("change", [
+    {"run": "x"}, {"run": None}, {"run": []}, {"threshold": "0.5"}, {"threshold": float("nan")}, {"threshold": True},
+    {"slice": 1}, {"slice": [0]}, {"slice": None}, {"slices": None}, {"slices": []}, {"slices": [[0]]}])
 def test_crafted_corrections_are_answered_in_words(view, change):
-    updates = view._save(_sent(view, _result()) | change)
+    _answered(view, _sent(view, _result()) | change)
+
+
+@pytest.mark.parametrize(("place", "value"), [
+    (0, -1), (0, 1), (0, "0"), (1, "x"), (1, None), (2, [96]), (2, [0, 96]), (2, [96, 10**9]), (2, [9.5, 96]),
+    (3, None), (3, "%%%"), (3, "AAAA"), (3, packed(np.zeros((9, 9), np.uint8))),
+    (3, packed(np.zeros((96, 97), np.uint8)))])
+def test_crafted_slices_are_answered_in_words(view, place, value):
+    sent = _sent(view, _result())
+    sent["slices"][0][place] = value
+    _answered(view, sent)
+
+
+def _answered(view, sent):
+    updates = view._save(sent)
     assert list(updates) == [view.problem] and updates[view.problem]["kind"] == "error"
     assert "Something went wrong" not in updates[view.problem]["text"]
 

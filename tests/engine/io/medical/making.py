@@ -1,10 +1,12 @@
 """Files for the tests: DICOM, NIfTI and zips, whole or broken on purpose."""
 
 import io
+import struct
 import zipfile
 
 import numpy as np
 from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.encaps import encapsulate
 from pydicom.sequence import Sequence
 from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 
@@ -74,6 +76,37 @@ def written(made: Dataset, preamble: bool = True) -> bytes:
 
 def dicom(pixels=None, **changed) -> bytes:
     return written(dataset(pixels, **changed))
+
+
+def compressed(syntax, stream: bytes, pixels=None, **changed) -> bytes:
+    """A file with one compressed frame."""
+    made = dataset(pixels, **changed)
+    made.file_meta.TransferSyntaxUID = syntax
+    made.PixelData = encapsulate([stream])
+    made["PixelData"].VR, made["PixelData"].is_undefined_length = "OB", True
+    return written(made)
+
+
+def lossless_jpeg(pixels: np.ndarray, bits: int, predictor: int = 1) -> bytes:
+    """Grey pixels as lossless JPEG (ITU T.81, annex H): differences to a neighbour, each as its length and its bits."""
+    values = pixels.astype(int)
+    left, above, corner = (np.zeros_like(values) for _ in range(3))
+    left[:, 1:], above[1:], corner[1:, 1:] = values[:, :-1], values[:-1], values[:-1, :-1]
+    guess = {1: left, 2: above, 4: left + above - corner, 7: (left + above) >> 1}[predictor].copy()
+    guess[0, 1:], guess[1:, 0], guess[0, 0] = left[0, 1:], above[1:, 0], 1 << (bits - 1)
+    words = []
+    for gap in ((values - guess + 32768) % 65536 - 32768).ravel():
+        size = int(abs(gap)).bit_length()
+        words.append(f"{size:05b}")
+        if 0 < size < 16:
+            words.append(f"{gap if gap > 0 else gap + (1 << size) - 1:0{size}b}")
+    text = "".join(words)
+    text += "1" * (-len(text) % 8)
+    scan = int(text, 2).to_bytes(len(text) // 8, "big").replace(b"\xff", b"\xff\0")
+    codes = bytes([0, 0, 0, 0, 17] + [0] * 11) + bytes(range(17))  # 17 codes of 5 bits, for lengths from 0 to 16
+    return b"".join((b"\xff\xd8\xff\xc3", struct.pack(">HBHHB3B", 11, bits, *pixels.shape, 1, 1, 0x11, 0),
+                     b"\xff\xc4", struct.pack(">HB", 3 + len(codes), 0), codes,
+                     b"\xff\xda", struct.pack(">HBBB3B", 8, 1, 1, 0, predictor, 0, 0), scan, b"\xff\xd9"))
 
 
 def series(count=6, step=(0, 0, 2.5), first=(-10, -20, 30), numbered=True, **changed) -> list[bytes]:

@@ -3,9 +3,8 @@
 import numpy as np
 import pytest
 from pydicom.dataset import Dataset
-from pydicom.encaps import encapsulate
 from pydicom.sequence import Sequence
-from pydicom.uid import DeflatedExplicitVRLittleEndian, JPEGBaseline8Bit, JPEGLosslessSV1, RLELossless
+from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from engine.errors import InputError
 from engine.io.medical import dicom, read, slice_picture
@@ -15,7 +14,6 @@ from tests.engine.io.medical.making import (
     SECONDARY_CAPTURE,
     dataset,
     numbers,
-    png,
     series,
     written,
 )
@@ -107,41 +105,6 @@ def test_unknown_transfer_syntaxes_are_refused():
     data = written(made).replace(b"1.2.840.10008.1.2.1\0", b"1.2.826.99999.1.2.1\0")
     with pytest.raises(InputError, match=r"unknown transfer syntax.*TransferSyntaxUID"):
         parsed(data)
-
-
-def compressed(syntax, stream: bytes, **changed) -> bytes:
-    made = dataset(**changed)
-    made.file_meta.TransferSyntaxUID = syntax
-    made.PixelData = encapsulate([stream])
-    made["PixelData"].VR, made["PixelData"].is_undefined_length = "OB", True
-    return written(made)
-
-
-def test_a_missing_codec_is_named(monkeypatch):
-    from pydicom.pixels.decoders.base import Decoder
-
-    monkeypatch.setattr(Decoder, "is_available", False)
-    with pytest.raises(InputError, match=r"compressed as JPEG Lossless.*no codec"):
-        parsed(compressed(JPEGLosslessSV1, b"\xff\xd8\xff\xd9"))
-    with pytest.raises(InputError, match=r"MPEG2.*no codec"):
-        parsed(compressed("1.2.840.10008.1.2.4.100", b"\0\0\1\xb3"))
-
-
-def test_compressed_pictures_are_decoded():
-    pixels = np.random.default_rng(0).integers(0, 255, (16, 16)).astype(np.uint8)
-    made = dataset(pixels, RescaleIntercept=0)
-    made.compress(RLELossless)
-    assert np.array_equal(parsed(written(made))["values"][0], pixels)
-    flat = np.full((16, 16), 90, np.uint8)
-    found = parsed(compressed(JPEGBaseline8Bit, png(flat, "JPEG"), pixels=flat, RescaleIntercept=0,
-                              LossyImageCompression="01"))
-    assert np.abs(found["values"] - 90).max() <= 1 and "with loss" in notes(found)
-
-
-def test_a_compressed_picture_of_another_size_is_refused():
-    small = np.full((8, 8), 90, np.uint8)
-    with pytest.raises(InputError, match="Rows x Columns = 16 x 16"):
-        parsed(compressed(JPEGBaseline8Bit, png(small, "JPEG"), pixels=np.zeros((16, 16), np.uint8)))
 
 
 def test_a_bomb_of_deflated_fields_dies_alone():

@@ -3,6 +3,7 @@
 import csv
 import gzip
 import io
+import zipfile
 
 import numpy as np
 import pytest
@@ -10,7 +11,14 @@ from PIL import Image
 
 from engine.errors import InputError
 from engine.io.medical import Scan, read
-from engine.io.medical.exports import dicom_seg, mask_nifti, mask_nifti_for, mask_png, measurements_csv
+from engine.io.medical.exports import (
+    dicom_seg,
+    mask_nifti,
+    mask_nifti_for,
+    mask_png,
+    measurements_csv,
+    zipped_slices,
+)
 from tests.engine.io.medical.making import NAME, SERIES, nifti, png, series
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
@@ -26,6 +34,14 @@ def test_png_holds_the_mask():
     mask = np.random.default_rng(0).random((9, 11)) > 0.5
     image = Image.open(io.BytesIO(mask_png(mask)))
     assert image.mode == "L" and np.array_equal(np.asarray(image), mask * np.uint8(255))
+
+
+def test_zipped_slices_stand_in_order_and_count_from_one():
+    pages = {11: b"twelfth", 0: b"first"}
+    with zipfile.ZipFile(io.BytesIO(zipped_slices(pages))) as archive:
+        assert {name: archive.read(name) for name in archive.namelist()} == {
+            "slice-0001.png": b"first", "slice-0012.png": b"twelfth"}
+    assert zipped_slices(pages) == zipped_slices(dict(sorted(pages.items())))
 
 
 def test_nifti_of_a_series_lies_where_the_series_lies():

@@ -3,11 +3,13 @@
 import csv
 import gzip
 import io
+import zipfile
 from functools import lru_cache
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from engine.errors import InputError
 from engine.io.medical.scan import Scan
@@ -95,6 +97,14 @@ def test_every_slice_has_noise_of_its_own_and_its_steps_are_counted_on():
     steps, result = run(scan, every_slice=True, samples=1)
     assert [step.index for step in steps] == [1, 2, 3, 4, 5, 6] and {step.total for step in steps} == {6}
     assert not torch.equal(steps[0].x, steps[3].x)
+    arrays = {name: array.values for name, array in result.arrays.items()}
+    for name in ("samples", "probability", "instances"):
+        assert arrays[f"volume_{name}"].shape[0] == 2 and np.array_equal(arrays[f"volume_{name}"][1], arrays[name])
+    with zipfile.ZipFile(io.BytesIO(result.files["masks.zip"])) as archive:
+        assert archive.namelist() == ["slice-0001.png", "slice-0002.png"]
+        page = np.asarray(Image.open(io.BytesIO(archive.read("slice-0002.png"))))
+    assert np.array_equal(page, arrays["mask"])
+    assert not np.array_equal(arrays["volume_samples"][0], arrays["volume_samples"][1])
     assert result.metrics["Volume (mm3)"] == pytest.approx(result.metrics["Volume (voxels)"] * 2 * 0.5 * 0.5)
 
 
@@ -126,9 +136,9 @@ def test_a_volume_with_a_place_gives_its_mask_back_on_its_grid():
 def test_staple_and_the_mean_agree_where_all_samples_do():
     _, result = finished()
     masks = result.arrays["samples"].values
-    drawn = outcome.Drawn()
-    drawn.add(0, result.arrays["input"].values, masks / 255, np.zeros(masks.shape[1:]))
-    staple = drawn.fused(0, "staple")
+    drawn = outcome.Drawn("staple")
+    drawn.add(0, masks / 255, np.zeros(masks.shape[1:]))
+    staple = drawn.chances[0]
     decided = (masks > 127).all(0) | (masks <= 127).all(0)
     assert np.array_equal((staple > 0.5)[decided], (masks[0] > 127)[decided])
 
