@@ -50,7 +50,7 @@ def _card(entry: Card) -> str:
     parts = [f"<h2>{html.escape(entry.title)}</h2>", figures.pairs(known)]
     if entry.metrics:
         head = list(dict.fromkeys(key for row in entry.metrics for key in row))
-        parts += ["<h3>Measured on held-out pictures</h3>",
+        parts += ["<h3>Measured on held-out data</h3>",
                   figures.table(head, [[row.get(key, "") for key in head] for row in entry.metrics])]
     if entry.failures:
         parts += ["<h3>Known failures</h3>", figures.bullets(entry.failures)]

@@ -43,6 +43,8 @@ def build(shown: Sequence[Task] | None = None) -> gr.Blocks:
     entries = [tasks.load(name) for name in tasks.names()] if shown is None else list(shown)
     with gr.Blocks(title=NAME, analytics_enabled=False, delete_cache=CACHE_S, fill_width=True) as demo:
         gr.HTML(f"<h1>{NAME}</h1><p>{SENTENCE}</p>", elem_classes="masthead", padding=False)
+        # The page looks for what events have read, from its top on, at each message of a run: so this stands first.
+        kept = gr.Column(elem_classes="kept")
         with gr.Tabs(elem_classes="pages"):
             tabs = []
             for task, *further in _shared(entries):
@@ -52,9 +54,10 @@ def build(shown: Sequence[Task] | None = None) -> gr.Blocks:
                 laboratory = laboratory_tab.build()
             with gr.Tab(models_tab.TITLE, id="models"):
                 models_tab.build()
-        laboratory.restore(demo)
-        for tab in tabs:
-            tab.restore(demo)
+        with kept:
+            laboratory.restore(demo)
+            for tab in tabs:
+                tab.restore(demo)
         for function in (*map(endpoint, entries), compare):
             gr.api(function, api_name=function.__name__, concurrency_id=COMPUTE,
                    concurrency_limit=limits().workers + limits().queue)

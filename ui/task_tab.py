@@ -15,7 +15,7 @@ from engine.runtime.settings import limits
 from engine.tasks.base import Example, Task
 from ui import figures, message, runs, settings, viewer
 from ui.controls import Controls
-from ui.events import QUIET
+from ui.events import QUIET, UNSEEN
 from ui.models_view import model_line
 from ui.picture_entry import PictureEntry
 from ui.results import ResultView
@@ -91,7 +91,7 @@ class TaskTab:
 
         started = self.run.click(self._run, [*self.entry.components, *parts], self._outputs(), concurrency_id=COMPUTE,
                                  concurrency_limit=limits().workers + limits().queue, trigger_mode="once",
-                                 show_progress="hidden", api_visibility="private", scroll_to_output=False)
+                                 scroll_to_output=False, **UNSEEN)
         started.failure(None, js=_tell(self.task.name, "failed"), api_visibility="private")
         self.stop.click(None, cancels=[started], api_visibility="private")
 
@@ -108,8 +108,7 @@ class TaskTab:
         stands in a closed one is read from the browser only when the tab opens."""
         self.controls.store.render()
         everything = [*self.controls.components, self.controls.hint, self.cost]
-        demo.load(self._restore, self.controls.store, everything, queue=False, show_progress="hidden",
-                  api_visibility="private")
+        demo.load(self._restore, self.controls.store, everything, **QUIET)
 
     def _outputs(self) -> list[Component]:
         return [self.viewer, self.message, self.controls.parts["seed"], self.controls.last_seed, self.cost,

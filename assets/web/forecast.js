@@ -13,7 +13,7 @@ const toUnit = (value, kind = ABSOLUTE) => value * family[unit][FACTOR] + (kind 
 const fromUnit = (value) => (value - family[unit][OFFSET]) / family[unit][FACTOR];
 // How finely values are told: tenths of a hPa or degree.
 const fine = () => 0.1 * family[unit][FACTOR] >= 5 ? 10 : 0.1;
-const told = (value, kind = ABSOLUTE) => `${said(toUnit(value, kind), fine())} ${family[unit][SIGN]}`.trim();
+const told = (value, kind = ABSOLUTE) => `${said(toUnit(value, kind), fine())} ${family[unit][SIGN]}`;
 const now = () => Number(lead.value);
 const size = () => data.lat.length * data.lon.length;
 
@@ -87,7 +87,7 @@ function sliders() {
     slider.min = round(low); slider.max = round(high); slider.step = round(step); slider.value = toUnit(value);
   }
   exact.step = round(step); exact.value = said(toUnit(threshold), step).replace("\u2212", "-");
-  find(".fc-unit").textContent = family[unit][SIGN] || "number";
+  find(".fc-unit").textContent = family[unit][SIGN];
 }
 
 function legend() {

@@ -6,7 +6,7 @@ const FAMILIES = [
 ];
 // The usual threshold of each family: a low, or frost.
 const USUAL = [1000, 273.15];
-const familyOf = (unit) => FAMILIES.find((family) => unit in family) || { [unit]: [1, 0, unit === "1" ? "" : unit] };
+const familyOf = (unit) => FAMILIES.find((family) => unit in family) || { [unit]: [1, 0, unit === "1" ? "σ" : unit] };
 
 async function inflated(text) {
   const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));

@@ -24,11 +24,11 @@ function placed() {
   const lat = data.lat[place[0]], lon = data.lon[place[1]], found = here(), where = `${latSaid(lat)}, ${lonSaid(lon)}`;
   find(".fc-place h3").textContent = `Place ${where}`;
   latBox.min = data.lat[0]; latBox.max = data.lat.at(-1); lonBox.min = data.lon[0]; lonBox.max = data.lon.at(-1);
-  if (document.activeElement !== latBox) latBox.value = lat;
-  if (document.activeElement !== lonBox) lonBox.value = lon;
+  if (document.activeElement !== latBox) latBox.value = Number(lat.toFixed(2));
+  if (document.activeElement !== lonBox) lonBox.value = Number(lon.toFixed(2));
   read(lat, lon);
   const threads = find(".fc-threads").checked && data.count > 1 ? found.members : [];
-  plumeChart(find(".fc-plume"), { ...found, members: threads, unit: family[unit][SIGN] || "value", threshold: layer === "chance" ? toUnit(threshold) : layer === "spaghetti" ? toUnit(level) : null,
+  plumeChart(find(".fc-plume"), { ...found, members: threads, unit: family[unit][SIGN], threshold: layer === "chance" ? toUnit(threshold) : layer === "spaghetti" ? toUnit(level) : null,
     now: now(), label: `Forecast for ${where} over lead time; the table below has the numbers.`, choose: go });
   plumeKey(threads.length > 0);
   table(found);
@@ -51,7 +51,7 @@ function table(found) {
     return made;
   };
   const top = document.createElement("thead"), body = document.createElement("tbody"), caption = document.createElement("caption");
-  caption.textContent = `In ${family[unit][SIGN] || "the file's unit"}, over ${data.count} members`;
+  caption.textContent = `In ${family[unit][SIGN]}, over ${data.count} members`;
   top.append(row(head, "th"));
   body.append(...found.leads.map((hours, l) => row([`+${hours} h`, dateOf(hours).replace(/ \d{4}/, "").replace(" UTC", ""), ...found.quantiles.map((values) => said(values[l], fine())),
     `${Math.round(100 * found.chance[l])} %`, ...(found.truth ? [said(found.truth[l], fine())] : [])], "td", l === now())));

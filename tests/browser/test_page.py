@@ -37,7 +37,7 @@ def test_the_page_loads_without_outside_requests_or_errors(open_page):
     page = watched.page
     assert page.get_by_role("tab").all_inner_texts()[:4] == ["Inpainting", "Restoration", "Laboratory", "Models"]
     for name in ("Restoration", "Laboratory", "Models", "Inpainting"):
-        page.get_by_role("tab", name=name).click()
+        page.get_by_role("tab", name=name, exact=True).click()
         page.wait_for_timeout(300)
     assert watched.outside == [] and watched.errors == []
 

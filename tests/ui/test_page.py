@@ -57,6 +57,13 @@ def test_only_the_tasks_and_comparisons_are_public(client):
     assert list(kinds) == ["axes", "fixed", "samples", "plans"] and kinds["axes"].startswith("dict")
 
 
+def test_a_message_of_a_run_concerns_no_other_control(demo):
+    """At each message the page looks up every component that has ever been told how far an event is."""
+    events = [event for event in demo.config["dependencies"] if event["backend_fn"] and event["outputs"]]
+    assert any(event["targets"][0][1] == "load" for event in events)
+    assert all(event["show_progress_on"] == [] for event in events if event["api_visibility"] == "private")
+
+
 def test_restoration_by_a_program(client, picture):
     wanted = {"picture": picture, "solver": "ddim", "steps": 5, "seed": 3, "options": {"eta": 0.5}}
     answer = client.predict(**wanted, api_name="/restoration")

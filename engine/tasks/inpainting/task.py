@@ -52,7 +52,8 @@ class Inpainting:
     warning = "What is filled in is invented. Research use, not for diagnosis."
     models = ("inpainting", "flowers", "flowers_x4")
     inputs = (InputSpec("picture", "Picture", "picture", "A photograph of any size up to the limit."),
-              InputSpec("mask", "Area to fill", "mask", "Painted, uploaded (white is filled), or a box x0,y0,x1,y1."))
+              InputSpec("mask", "Area to fill", "mask",
+                        "Paint what to fill, upload it (white is filled), or give a box x0,y0,x1,y1."))
     settings = (
         Setting("method", "Method", "A model trained with masks, or one that never saw a mask and is steered by the "
                 "known pixels.", GENERAL, (GENERAL, STEERED), ("Any photograph, trained", "Flowers, steered prior")),
