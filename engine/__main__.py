@@ -266,7 +266,7 @@ def search(
 @app.command()
 def bench(
     name: Annotated[str | None, typer.Argument(metavar="NAME", help="One measurement; all without it.")] = None,
-    data: Annotated[Path | None, typer.Option("--data", metavar="DIR", help="Folder that holds the folder flowers.")] = None,
+    data: Annotated[Path | None, typer.Option("--data", metavar="DIR", help="Folder that holds flowers.")] = None,
     file: JsonFile = None,
 ) -> None:
     """Measure the engine itself and print tables."""

@@ -72,8 +72,8 @@ def _answers(task: Task, given: dict[str, Any]) -> Iterator[dict[str, Any]]:
             if isinstance(event, Finished):
                 yield _answer(event.result)
             else:
-                yield {"progress": viewer.words(event), "recipe": recipe.write(), "files": [], "metrics": {},
-                       "notes": []}
+                yield {"progress": viewer.words(event, bool(task.models)), "recipe": recipe.write(), "files": [],
+                       "metrics": {}, "notes": []}
 
 
 def _answer(result: Result) -> dict[str, Any]:

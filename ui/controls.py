@@ -10,7 +10,6 @@ from typing import Any
 import gradio as gr
 from gradio.components import Component
 
-from engine import samplers
 from engine.options import Option
 from engine.recipe import RANGES
 from engine.tasks.base import Setting, Task
@@ -41,7 +40,7 @@ class Controls:
             if not setting.advanced:
                 self._add(f"task.{setting.name}", _setting_component(setting))
         self._add("solver", gr.Dropdown, label="Solver", choices=_solver_choices(task, start), filterable=False)
-        self.hint = gr.HTML(_hint(start["solver"]), elem_classes="hint", padding=False)
+        self.hint = gr.HTML(_hint(task, start["solver"]), elem_classes="hint", padding=False)
         with gr.Row(elem_classes="tight"):
             self._range("steps", "Steps", task.steps_range, 1, "finer, but slower")
             self._range("guidance", "Guidance", task.guidance_range, 0.1, "1 is neutral")
@@ -111,7 +110,7 @@ class Controls:
             if name in values and (had is None or had.get(name) != values[name]):
                 change["value"] = values[name]
         return {self.parts[name]: gr.update(**change) for name, change in changes.items()} | {
-            self.hint: _hint(values["solver"])}
+            self.hint: _hint(task, values["solver"])}
 
     @property
     def save_script(self) -> str:
@@ -135,8 +134,8 @@ def _spacing_choices(solver: str) -> list[tuple[str, str]]:
     return [(_SPACINGS.get(name, name), name) for name in settings.spacings(solver)]
 
 
-def _hint(solver: str) -> str:
-    return f"<p>{samplers.hint(solver)}</p>"
+def _hint(task: Task, solver: str) -> str:
+    return f"<p>{settings.hint(task, solver)}</p>"
 
 
 def _setting_component(setting: Setting) -> Any:

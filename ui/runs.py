@@ -16,17 +16,19 @@ from typing import Any
 from engine.errors import InputError
 from engine.io.save import save_result
 from engine.recipe import Recipe
-from engine.runtime.execution import Event, Working, execute
+from engine.runtime.execution import Event, Finished, Working, execute
 from engine.tasks.base import Result, Task
 
 log = logging.getLogger("diffuscope.page")
 
 
 class Pace:
-    """Seconds per network call and sample of the last steps of each task, to tell how long the next run takes."""
+    """Seconds per network call and sample of the last steps of each task, and after its last step, to tell how long
+    the next run takes."""
 
     def __init__(self) -> None:
         self._runs: dict[str, deque[float]] = defaultdict(lambda: deque(maxlen=15))
+        self._ends: dict[str, deque[float]] = defaultdict(lambda: deque(maxlen=5))
         self._lock = threading.Lock()
 
     def note(self, task: str, seconds: float, calls: int, samples: int) -> None:
@@ -34,6 +36,17 @@ class Pace:
         if calls > 0 and samples > 0:
             with self._lock:
                 self._runs[task].append(seconds / calls / samples)
+
+    def note_end(self, task: str, seconds: float) -> None:
+        """Remember how long a run took after its last step."""
+        with self._lock:
+            self._ends[task].append(seconds)
+
+    def end_s(self, task: str) -> float:
+        """Seconds from the last step to the result, the median of the last runs; 0 at first."""
+        with self._lock:
+            ends = list(self._ends[task])
+        return median(ends) if ends else 0.0
 
     def seconds_per_call(self, task: str, samples: int) -> float | None:
         """The median of what was seen last, for this many samples; None at first."""
@@ -58,6 +71,7 @@ def new_seed() -> int:
 def events(task: Task, inputs: Mapping[str, Any], recipe: Recipe) -> Iterator[Event]:
     """The events of a run; closing this generator stops the run within one step."""
     first: tuple[float, int] | None = None
+    last = 0.0
     with closing(execute(task, inputs, recipe)) as stream:
         for event in stream:
             now = time.monotonic()
@@ -65,6 +79,9 @@ def events(task: Task, inputs: Mapping[str, Any], recipe: Recipe) -> Iterator[Ev
                 # The way to the first step includes loading the weights, which the next run does not do again.
                 first = first or (now, event.calls)
                 pace.note(task.name, now - first[0], event.calls - first[1], recipe.samples)
+                last = now
+            elif isinstance(event, Finished) and first is not None:
+                pace.note_end(task.name, now - last)
             yield event
 
 

@@ -7,10 +7,11 @@ Works without gradio.
 """
 
 import os
+import re
 from collections.abc import Mapping
 from typing import Any
 
-from engine import grids
+from engine import grids, samplers
 from engine.errors import InputError
 from engine.options import Option
 from engine.recipe import Recipe
@@ -21,6 +22,7 @@ from engine.tasks.base import Task, check
 Values = dict[str, Any]
 COMMON = ("solver", "steps", "spacing", "guidance", "seed", "samples")
 _PARTICLES = 16
+_USUAL_STEPS = re.compile(r"\b(\d+) to (\d+) (?:steps|calls)\b")
 
 
 def solver_rows(task: Task, values: Mapping[str, Any]) -> list[Row]:
@@ -130,6 +132,16 @@ def cleaned(task: Task, stored: Any) -> Values:
     return values
 
 
+def hint(task: Task, solver: str) -> str:
+    """What a solver is good for. Its usual steps are told as those of elsewhere where the task's own default, which was
+    measured, is none of them."""
+    text = samplers.hint(solver)
+    usual = _USUAL_STEPS.search(text)
+    if usual is None or int(usual[1]) <= task.defaults.steps <= int(usual[2]):
+        return text
+    return f"{text[:usual.start()]}Usual elsewhere: {text[usual.start():]}"
+
+
 def adapted(task: Task, values: Mapping[str, Any], chosen: bool = False) -> Values:
     """The same values made to fit together after a change: a solver that still works, its spacing, its options.
 
@@ -157,10 +169,10 @@ def _usual(task: Task, before: Row, now: Row) -> Values:
     return {"steps": task.defaults.steps} if isinstance(before, SteeringRow) else {}
 
 
-def cost(task: Task, values: Mapping[str, Any], seconds_per_call: float | None) -> str:
+def cost(task: Task, values: Mapping[str, Any], seconds_per_call: float | None, end_s: float = 0.0) -> str:
     """"20 steps x 1 = 20 network calls, about 0.4 s". Without a measured time the last part is left out, steps and
     samples where they have no effect, the product where the calls do not grow with the steps, and the calls where the
-    task has no network.
+    task has no network. end_s: seconds that a run takes after its last step.
     """
     try:
         wanted = recipe(task, dict(values) | {"seed": 0})
@@ -170,7 +182,9 @@ def cost(task: Task, values: Mapping[str, Any], seconds_per_call: float | None) 
     text = _work(task, wanted, "steps" in effective)
     if "samples" in effective and wanted.samples > 1:
         text += f" for {wanted.samples} samples"
-    return text if seconds_per_call is None else f"{text}, about {duration(task.calls(wanted) * seconds_per_call)}"
+    if seconds_per_call is None:
+        return text
+    return f"{text}, about {duration(task.calls(wanted) * seconds_per_call + end_s)}"
 
 
 def _work(task: Task, wanted: Recipe, stepped: bool) -> str:

@@ -198,7 +198,7 @@ class TaskTab:
                 elif isinstance(event, Failed):
                     yield {self.viewer: viewer.message(run, event), self.message: message.failed(self.task.name, event)}
                 else:
-                    yield {self.viewer: viewer.message(run, event)}
+                    yield {self.viewer: viewer.message(run, event, bool(self.task.models))}
 
     def _refuse(self, run: str, problem: InputError) -> dict[Component, Any]:
         return {self.viewer: viewer.failure(run),
@@ -213,7 +213,8 @@ def _seed(value: Any) -> Any:
 
 def _cost(task: Task, values: Mapping[str, Any]) -> str:
     samples = values.get("samples") or 1
-    return f"<p>{settings.cost(task, values, runs.pace.seconds_per_call(task.name, samples))}</p>"
+    each_s, end_s = runs.pace.seconds_per_call(task.name, samples), runs.pace.end_s(task.name)
+    return f"<p>{settings.cost(task, values, each_s, end_s)}</p>"
 
 
 def _summary(task: Task) -> str:

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from engine import models
 from engine.io.save import jpeg_frame
 from engine.runtime.execution import Event, Failed, Finished, Stopped, Waiting, Working
 from engine.runtime.settings import limits
@@ -37,13 +38,14 @@ def viewer(elem_id: str, what: str = "picture", views: Sequence[points.View] = (
                    apply_default_css=False, elem_id=elem_id, elem_classes="viewer", container=True, padding=True)
 
 
-def message(run: str, event: Event) -> Message:
-    """What the page shows after an event of the run with this id."""
+def message(run: str, event: Event, networked: bool = True) -> Message:
+    """What the page shows after an event of the run with this id. networked: see `words`."""
     match event:
         case Waiting():
             return _message(run, "waiting", words(event))
         case Working():
-            told = _message(run, "working", words(event), event.finished / event.total if event.total else None)
+            share = event.finished / event.total if event.total else None
+            told = _message(run, "working", words(event, networked), share)
             return told if event.step is None else told | frames(event.step)
         case Finished():
             return _message(run, "done", words(event), fraction=1.0)
@@ -53,16 +55,17 @@ def message(run: str, event: Event) -> Message:
             return failure(run)
 
 
-def words(event: Event) -> str:
-    """An event in a few words, as the status line shows it."""
+def words(event: Event, networked: bool = True) -> str:
+    """An event in a few words, as the status line shows it. networked: whether there is a network whose calls count."""
     match event:
         case Waiting():
             return f"queued, place {event.place}"
         case Working() if not event.total:
-            return "loading weights"
+            return "loading weights" if networked and models.loading() else "starting"
         case Working():
             left = f", {duration(event.left_s)} left" if event.left_s else ""
-            return f"step {event.finished}/{event.total}, {event.calls} call{'' if event.calls == 1 else 's'}{left}"
+            calls = f", {event.calls} call{'' if event.calls == 1 else 's'}" if networked else ""
+            return f"step {event.finished}/{event.total}{calls}{left}"
         case Finished():
             return f"finished in {duration(event.seconds)}"
         case Stopped():

@@ -80,7 +80,7 @@ function update() {
 function count() {
   const share = 100 * total / (data.width * data.height);
   const words = [data.labels && view !== "sample" ? `${objects.length} ${objects.length === 1 ? data.noun : data.nouns}` : "", `area ${areaOf(total)}`, `${share.toFixed(1)} % of the picture`];
-  const whose = view === "sample" ? `Sample ${sample + 1} of ${data.samples.length}: ` : edits.some((edit) => edit) ? "Corrected: " : "";
+  const whose = view === "sample" ? `Sample ${sample + 1} of ${data.samples.length}: ` : edits.some((edit) => edit) ? "Corrected: " : data.samples.length > 1 ? "Mask of all samples together: " : "";
   find(".mk-counts").textContent = whose + words.filter(Boolean).join(" · ");
   list();
 }

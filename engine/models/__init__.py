@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from engine.models.model import Model
 
-__all__ = ["Architecture", "Card", "ScheduleSpec", "Training", "card", "load", "names", "save"]
+__all__ = ["Architecture", "Card", "ScheduleSpec", "Training", "card", "load", "loading", "names", "save"]
 
 _KEPT = 4
 _loaded: "OrderedDict[tuple, Model]" = OrderedDict()
@@ -40,6 +40,11 @@ def load(name: str) -> "Model":
             while len(_loaded) > _KEPT:
                 _loaded.popitem(last=False)
         return _loaded[key]
+
+
+def loading() -> bool:
+    """Whether weights are being read now, by any run."""
+    return _lock.locked()
 
 
 def save(network: "nn.Module", card: Card, folder: Path | str) -> Card:

@@ -3,7 +3,9 @@
 import asyncio
 import base64
 import io
+from collections import OrderedDict
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import gradio as gr
 import numpy as np
@@ -11,6 +13,7 @@ import pytest
 import torch
 from PIL import Image
 
+from engine import models
 from engine.errors import InputError
 from engine.runtime.execution import Failed, Stopped, Waiting, Working
 from engine.step import Step
@@ -49,7 +52,7 @@ def test_the_state_is_shown_at_unit_scale_and_nan_does_no_harm():
 
 @pytest.mark.parametrize(("event", "phase", "text"), [
     (Waiting(2), "waiting", "queued, place 2"),
-    (Working(None, 0, 0, 0, None, "preparing"), "working", "loading weights"),
+    (Working(None, 0, 0, 0, None, "preparing"), "working", "starting"),
     (Working(None, 1, 20, 1, None, ""), "working", "step 1/20, 1 call"),
     (Stopped(_step()), "stopped", "stopped at 7/20"),
     (Stopped(None), "stopped", "stopped before the first step"),
@@ -57,6 +60,19 @@ def test_the_state_is_shown_at_unit_scale_and_nan_does_no_harm():
 def test_events_in_words(event, phase, text):
     message = viewer.message("a1", event)
     assert (message["phase"], message["text"], message["run"]) == (phase, text, "a1")
+
+
+def test_weights_are_told_only_while_they_are_read(monkeypatch):
+    start, told = Working(None, 0, 0, 0, None, "preparing"), []
+    monkeypatch.setattr(models, "_located", lambda name: (lambda *_: told.append(viewer.words(start)), Path("nowhere")))
+    monkeypatch.setattr(models, "_loaded", OrderedDict())
+    models.load("slow")
+    models.load("slow")
+    assert told == ["loading weights"] and viewer.words(start) == "starting"
+
+
+def test_a_task_without_a_network_counts_steps_alone():
+    assert viewer.words(Working(None, 2, 20, 2, 3.2, ""), networked=False) == "step 2/20, 3.2 s left"
 
 
 def test_the_spread_map_keeps_order_and_its_top():

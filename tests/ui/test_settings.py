@@ -1,9 +1,11 @@
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import settings as checks
 from hypothesis import strategies as st
 
-from engine import tasks
+from engine import samplers, tasks
 from engine.errors import InputError
 from engine.samplers import row
 from tests.ui.fake_task import FakeTask
@@ -99,9 +101,20 @@ def test_the_cost_line_counts_calls():
     values = settings.defaults(task)
     assert settings.cost(task, values, None) == "20 steps x 1 = 20 network calls"
     assert settings.cost(task, values, 0.02) == "20 steps x 1 = 20 network calls, about 0.4 s"
+    assert settings.cost(task, values, 0.02, end_s=6.0) == "20 steps x 1 = 20 network calls, about 6.4 s"
     heun = settings.cost(task, values | {"solver": "heun", "steps": 10, "samples": 4}, None)
     assert row("heun").calls(10) == 19 and heun == "10 steps, 19 network calls for 4 samples"
     assert settings.cost(task, values | {"steps": 0}, None) == "steps is 0. It must be a whole number from 1 to 1000."
+
+
+@pytest.mark.parametrize("name", tasks.names())
+def test_no_hint_contradicts_the_default_steps_of_a_task(name):
+    task = tasks.load(name)
+    for solver in task.samplers:
+        told, plain = settings.hint(task, solver), samplers.hint(solver)
+        ranges = re.findall(r"(\d+) to (\d+) (?:steps|calls)", plain)
+        inside = all(int(low) <= task.defaults.steps <= int(high) for low, high in ranges)
+        assert told == plain if inside else told.replace("Usual elsewhere: ", "") == plain != told
 
 
 def test_the_cost_line_of_a_task_without_a_network_counts_steps():

@@ -80,11 +80,11 @@ def numbers(found: Found) -> str:
     told = ("given", "never given" if study.noise is None else f"given with noise {study.noise:g}", "never given")
     rows = [(title, f"{_degrees(study, fit.view):.3g}{sign}", how, "" if fit.miss is None else f"{fit.miss:.3f}",
              f"{fit.error:.3f}") for title, how, fit in zip(("First", "Second", "Halfway"), told, found.fits())]
-    head = ("Observation", "Angle" if study.toy == "shadows" else "Time", "It was", "Samples miss it by",
-            "and the true one by")
+    head = ("Observation", "Angle" if study.toy == "shadows" else "Time", "Part in the run",
+            "Samples differ from the measured one by", "Samples differ from the true one by")
     compared = [("Spread", f"{found.spread:.3f}", f"{answer.spread:.3f}"),
                 ("Distance from the truth", f"{found.error:.3f}", f"{answer.error:.3f}"),
-                ("Share that lies elsewhere", f"{found.moved:.0%}", "0%")]
+                ("Share that lies elsewhere", f"{100 * found.moved:.0f} %", "0 %")]
     notes = [f"Observations are compared by root mean squares {unit}. A sample that is right misses what was measured "
              "by about its noise.",
              "Spread and distance are those of points in the plane." if study.toy == "shadows" else

@@ -356,7 +356,7 @@ def _values(cell: Cell, best: Mapping[str, frozenset[int]]) -> list[dict[str, An
     for name, figure in FIGURES.items():
         value = cell.figures.get(name, math.nan)
         known = math.isfinite(value)
-        text = f"{value:.0%}" if name == "coverage" else f"{value:.{figure.digits}f}"
+        text = f"{100 * value:.0f} %" if name == "coverage" else f"{value:.{figure.digits}f}"
         found.append({"text": text if known else "–", "number": value if known else None,
                       "best": cell.index in best.get(name, ())})
     return [*found, {"text": str(cell.calls), "number": cell.calls, "best": False},

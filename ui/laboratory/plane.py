@@ -98,7 +98,7 @@ def _guidance(scene: Scene, label: int, name: str) -> dict[str, Any]:
     ways = (("Of no class", "", found.free), (f"Class {name}", f"spread of the class {found.class_spread:.2f}",
                                               found.conditional),
             (f"Guided, weight {scene.weight:g}", f"spread {found.spread:.2f}, certain of the class to "
-             f"{found.share:.0%}", found.guided))
+             f"{100 * found.share:.0f} %", found.guided))
     tracks = [_track(scene.schedule, way, title, facts, _COLOURS[i], _DASHES[i])
               for i, (title, facts, way) in enumerate(ways)]
     return {"title": "Guidance", "tracks": tracks, "words": "The same noise three times. Above weight 1 guidance "

@@ -163,11 +163,12 @@ class TheoryView:
 def numbers(item: Found) -> str:
     """The parts of the bound and both distances as a small table, as far as they are known."""
     bound = item.bound
-    parts = {"Prior": bound.prior, "Learning": float(bound.learning.sum())}
+    parts = {"Prior (nats)": bound.prior, "Learning (nats)": float(bound.learning.sum())}
     if bound.discretisation is not None:
-        parts["Discretisation"] = float(bound.discretisation.sum())
+        parts["Discretisation (nats)"] = float(bound.discretisation.sum())
     parts["Bound on the total variation"] = bound.total_variation
-    note = [] if bound.total_variation < 1 else ["A bound of 1 or more says nothing: no two laws are further apart."]
+    note = ["Total variation has no unit: 0 for equal laws, 1 for laws that do not overlap."]
+    note += [] if bound.total_variation < 1 else ["A bound of 1 or more says nothing: no two laws are further apart."]
     if item.true is not None:
         parts["True total variation"] = item.true
     if bound.upper:

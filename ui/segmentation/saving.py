@@ -22,14 +22,15 @@ _PROGRAM = "Diffuscope, corrected by hand"
 
 def measured(work: Work) -> tuple[Measurement, ...]:
     """Of all corrected slices together: in a single one objects as they are told apart there, in several the connected
-    parts. In mm where the scan's spacing is known."""
+    parts, counted only where objects are. In mm where the scan's spacing is known."""
     if len(work.slices) == 1:
         return _measured(work, work.shown)
     first, last = min(work.slices), max(work.slices)
     masks = np.zeros((1, last - first + 1, *work.current.scan.size[1:]), bool)
     for index, found in work.slices.items():
         masks[0, index - first] = found.mask
-    return measured_masks(masks, None, work.current.scan.spacing_mm)
+    counted = work.slices[work.shown].labels is not None
+    return measured_masks(masks, None, work.current.scan.spacing_mm, counted)
 
 
 def numbers(measured: tuple[Measurement, ...]) -> dict[str, float]:
@@ -59,8 +60,9 @@ def write(work: Work, measured: tuple[Measurement, ...], folder: Path | str) -> 
 
 def _measured(work: Work, index: int) -> tuple[Measurement, ...]:
     found = work.slices[index]
-    labels = None if found.labels is None else found.labels[None, None]
-    return measured_masks(found.mask[None, None], labels, work.current.scan.spacing_mm)
+    if found.labels is None:
+        return measured_masks(found.mask[None, None], None, work.current.scan.spacing_mm, counted=False)
+    return measured_masks(found.mask[None, None], found.labels[None, None], work.current.scan.spacing_mm)
 
 
 def _rows(work: Work, measured: tuple[Measurement, ...]) -> list[dict[str, object]]:

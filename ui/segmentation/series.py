@@ -45,7 +45,12 @@ class Row:
         """In the order of HEAD; a dash for what is not known."""
         known = self.metrics or {}
         numbers = [*(known.get(name) for name in _FIGURES), self.doubt, self.seconds]
-        return [self.number, *("–" if value is None else float(f"{value:.4g}") for value in numbers), self.state]
+        return [self.number, *("–" if value is None else _read(value) for value in numbers), self.state]
+
+
+def _read(value: float) -> float | int:
+    """Four digits; whole numbers without decimals."""
+    return int(value) if float(value).is_integer() else float(f"{value:.4g}")
 
 
 def sources(given: Sequence[str] | None, folder: Path) -> list[Path]:

@@ -20,6 +20,8 @@ from ui.segmentation.request import Work
 SCRIPTS = ("mask_objects.js", "mask_draw.js", "mask_slices.js", "mask.js")
 """They make one script; the last one starts it."""
 NOTICE = "Research use, not for diagnosis."
+_OF_SAMPLES = "Measurements of the samples"
+_NOT_FUSED = "Each sample measured alone. The line under the picture measures the one mask of all samples together."
 _INTERVAL = re.compile(r"(.+) (low|high)")
 
 
@@ -97,7 +99,7 @@ def _edited(work: Work) -> str:
 
 
 def measurements(metrics: Mapping[str, float], title: str = "Measurements of the program's mask") -> str:
-    """A table of measurements below its title, with the interval over the samples where there is one."""
+    """A table of measurements below its title; where there are several samples, of their medians and intervals."""
     parts = {name: _INTERVAL.fullmatch(name) for name in metrics}
     plain = [name for name, part in parts.items() if part is None]
     if not plain:
@@ -111,8 +113,10 @@ def measurements(metrics: Mapping[str, float], title: str = "Measurements of the
             row.append("–" if low is None or high is None else f"{figures.number(_whole(low))} to "
                        f"{figures.number(_whole(high))}")
         rows.append(row)
-    head = ["Measurement", "Value", *(["90 % of the samples"] if spread else [])]
-    return f"<h3>{title}</h3>" + figures.table(head, rows)
+    if not spread:
+        return f"<h3>{title}</h3>" + figures.table(["Measurement", "Value"], rows)
+    head = ["Measurement", "Median of the samples", "90 % of the samples"]
+    return f"<h3>{_OF_SAMPLES}</h3><p>{_NOT_FUSED}</p>" + figures.table(head, rows)
 
 
 def _whole(value: float) -> float | int:

@@ -105,6 +105,15 @@ class Forecast:
         """All that need nothing of their own, but Resfusion's, which has another schedule."""
         return self.samplers
 
+    def relevant(self, options: Mapping[str, Any]) -> tuple[str, ...]:
+        """Settings that have an effect: the invented world has one unit, its own."""
+        bare = self._bare(options.get("domain", "auto"))
+        return tuple(setting.name for setting in self.settings if setting.name != "unit" or not bare)
+
+    def _bare(self, domain: str) -> bool:
+        """Whether the maps of the domain of this name have no physical unit."""
+        return domain in self.domains and not units.unit(self.domains[domain].unit, "auto").earth
+
     def calls(self, recipe: Recipe) -> int:
         """Network calls for all members together, from the settings alone: "auto" counts like pressure."""
         name = recipe.options.get("domain", "auto")
@@ -121,7 +130,8 @@ class Forecast:
         options = {setting.name: setting.default for setting in self.settings} | dict(recipe.options)
         domain, field = starting.chosen(inputs.get("field"), options["domain"], dict(self.domains))
         model = self._model(recipe, domain)
-        unit = units.unit(domain.unit, options["unit"])
+        # A unit that was chosen for another model is hidden here, so nobody could take it back.
+        unit = units.unit(domain.unit, "auto" if self._bare(domain.name) else options["unit"])
         exports.place(options["place_lat"], options["place_lon"], *_grid(model.network))
         leads = _leads(domain, options["days"])
         start, notes = _started(field, options["start"], model.network, domain, leads, recipe.seed)

@@ -26,8 +26,9 @@ def result(clouds: Clouds, wish: Wish, words: Sequence[str], surface: str, recip
     parts (sample, point) int32 with part_names (part,); sketch (y, x) uint8, ink 255, as the model saw it.
 
     Files of sample K: shape-K.glb, shape-K.ply, shape-K.csv, and surface-K.glb, .obj, .stl, .ply with a surface. Where
-    parts alone were asked for, colours tell the parts. Metrics: extent along the axes (shapes are made with a
-    longest side of 2) and share of each part in per cent, means over the samples. words: those that the network knows.
+    parts alone were asked for, colours tell the parts. Metrics: extent along the axes in shape units (shapes are made
+    with a longest side of 2) and share of each part in per cent, means over the samples. words: those that the network
+    knows.
     """
     notes = wish.told(words)
     colours = clouds.colours
@@ -69,7 +70,8 @@ def _wrapped(points: np.ndarray, colours: np.ndarray, method: str) -> tuple[dict
 
 def _figures(clouds: Clouds, wrapped: dict[int, Surface]) -> dict[str, float]:
     extent = np.ptp(clouds.points, axis=1).mean(0)
-    figures = {name: round(float(value), 3) for name, value in zip(("width", "height", "depth"), extent)}
+    figures = {f"{name} (shape units)": round(float(value), 3)
+               for name, value in zip(("width", "height", "depth"), extent)}
     there, counts = np.unique(clouds.part, return_counts=True)
     for i in np.argsort(-counts, kind="stable"):
         share = round(100 * float(counts[i]) / clouds.part.size, 1)

@@ -75,7 +75,7 @@ def _weighted(step: ParticleStep, others: Mapping[str, np.ndarray]) -> tuple[dic
     found["mean"] = replace(found["mean"], values=to_pixels(particles.mean(x, log_weights)[None])[0])
     spread = particles.spread(x, log_weights).mean(0) * _GREY_LEVELS / 2
     found["spread"] = replace(found["spread"], values=spread.float().cpu().numpy())
-    shares = ", ".join(f"{share:.0%}" for share in log_weights.softmax(0).tolist())
+    shares = ", ".join(f"{100 * share:.0f} %" for share in log_weights.softmax(0).tolist())
     told = (f"The particles are in the order of their weights: {shares}. Mean and spread are weighted.",
             particles.note(log_weights, particles.effective_size(log_weights)))
     return found, tuple(line for line in told if line)

@@ -89,12 +89,13 @@ def _volumes(drawn: Drawn) -> dict[str, Array]:
 
 
 def _measured(scan: Scan, drawn: Drawn, target: Target, threshold: float) -> tuple[Measurement, ...]:
-    """Of what was segmented; touching instances are only told apart in a single slice."""
+    """Of what was segmented; touching instances are only told apart in a single slice, and what is no instance is not
+    counted: its specks would be."""
     masks = np.stack([drawn.masks[index] for index in sorted(drawn.masks)], axis=1)
     apart = target.counted and masks.shape[1] == 1
     labels = np.stack([[fusion.instances(mask / np.float32(255), threshold) for mask in sample]
                        for sample in masks]) if apart else None
-    return measured(masks > threshold * 255, labels, scan.spacing_mm)
+    return measured(masks > threshold * 255, labels, scan.spacing_mm, target.counted)
 
 
 def _figures(found: tuple[Measurement, ...]) -> dict[str, float]:

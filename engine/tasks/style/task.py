@@ -49,8 +49,8 @@ class StyleTransfer:
                 "exaggerates.", STYLE, minimum=0.0, maximum=1.5, step=0.05),
         Setting("stroke", "Size of what is copied", "Small pieces keep details of the photograph, large ones show "
                 "whole strokes.", 1.0, minimum=0.5, maximum=4.0, step=0.1),
-        Setting("mix", "Share of the second style", "How many of the strokes are from the second style.", 0.5,
-                minimum=0.0, maximum=1.0, step=0.05),
+        Setting("mix", "Share of the second style", "How many of the strokes are from the second style, where one is "
+                "given.", 0.5, minimum=0.0, maximum=1.0, step=0.05),
         Setting("size", "Longer side", "Of the result.", "256", _SIZES, tuple(f"{size} px" for size in _SIZES)),
         Setting("brush", "Scale of the style", "The style is looked at in this size, relative to the photograph.", 1.0,
                 minimum=0.5, maximum=2.0, step=0.1, advanced=True),

@@ -14,6 +14,8 @@ from engine.tasks.teeth.dentition import Motion, Teeth
 from engine.tasks.teeth.movement import QUANTITIES, matrices, movement
 from engine.tasks.teeth.staging import Staging
 
+REACH_MM = 26.0
+"""Unit of the points that are shown: seen from above, arches of some 64 mm nearly fill their tile."""
 _ALONG = 100
 _WIDTHS = {"Width 3-3, upper": (13, 23), "Width 6-6, upper": (16, 26), "Width 3-3, lower": (43, 33),
            "Width 6-6, lower": (46, 36)}
@@ -22,7 +24,7 @@ _WIDTHS = {"Width 3-3, upper": (13, 23), "Width 6-6, upper": (16, 26), "Width 3-
 @dataclass(frozen=True)
 class Drawn:
     """One patient before, the motions of all samples (S, 32), their mean as the goal (1, 32), and its stages. points
-    (S, N, 3): the samples as the live view shows them."""
+    (S, N, 3): the samples as the live view shows them, in units of REACH_MM."""
 
     dentition: Dentition
     teeth: Teeth
@@ -47,7 +49,7 @@ def result(drawn: Drawn, recipe: Recipe, notes: tuple[str, ...]) -> Result:
     stages = torch.cat([matrices(teeth, motion) for motion in drawn.staging.motions])
     facts = _facts(teeth, after)
     arrays = {
-        "points": Array(drawn.points, ("sample", "point", "axis"), "40 mm"), **_meshes(drawn.dentition, fdi),
+        "points": Array(drawn.points, ("sample", "point", "axis"), f"{REACH_MM:g} mm"), **_meshes(drawn.dentition, fdi),
         "fdi": Array(np.int32(fdi), ("tooth",)),
         "motions": Array(_of(matrices(teeth, drawn.samples), slots), ("sample", "tooth", "row", "column"), "mm"),
         "goal": Array(_of(matrices(teeth, drawn.goal), slots)[0], ("tooth", "row", "column"), "mm"),

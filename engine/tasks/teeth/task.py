@@ -21,9 +21,8 @@ from engine.tasks.base import InputSpec, Result, Setting
 from engine.tasks.teeth import anatomy, asked, examples, outcome, sampling, scans, staging, state
 from engine.tasks.teeth.asked import Asked
 from engine.tasks.teeth.dentition import Motion, Teeth
+from engine.tasks.teeth.outcome import REACH_MM
 
-REACH_MM = 40.0
-"""Unit of the points that are shown."""
 _SHOWN = 1024
 _REGRESSOR = "teeth_regressor"
 
@@ -42,8 +41,8 @@ class ToothArrangement:
                         "STL, PLY or OBJ: one file per tooth with its FDI number in the name, or jaws with labels; "
                         "several files or a zip."),)
     settings = (
-        Setting("unit", "Unit of the files", "auto takes the one in which the teeth are as large as teeth are.", "auto",
-                ("auto", *UNITS), ("Found from the size", "mm", "µm", "cm", "m", "inch")),
+        Setting("unit", "Unit of the files", "Found from the size is the one in which they are as large as teeth.",
+                "auto", ("auto", *UNITS), ("Found from the size", "mm", "µm", "cm", "m", "inch")),
         Setting("fixed", "Teeth that stay", "FDI numbers or ranges along a jaw, such as 16,26 or 13-23.", ""),
         Setting("no_collisions", "No collisions", "Teeth that overlap are pushed apart while sampling.", True),
         Setting("close_gaps", "Close small gaps", "Neighbours less than 1 mm apart come into contact.", True),

@@ -27,6 +27,13 @@ def test_every_choice_that_is_shown_at_first_is_one_of_its_choices(controls):
         assert part.value in [value for _, value in part.choices], name
 
 
+def test_a_unit_is_offered_where_maps_have_a_physical_one():
+    start = settings.defaults(TASK)
+    for domain in ("auto", *TASK.offered):
+        shown = settings.shown(TASK, settings.adapted(TASK, start | {"task.domain": domain}))
+        assert ("task.unit" in shown) == (domain != "sphere") and "task.days" in shown
+
+
 def test_the_tab_is_built_from_the_task_alone():
     with gr.Blocks():
         tab = ForecastTab(TASK)

@@ -99,6 +99,7 @@ def test_a_models_bound_is_told_with_its_limits():
     item = bounds.Found(3, Bound(0.04, learning, None, upper=True), None)
     told = theory.numbers(item)
     assert "pictures that the model drew itself" in told and "says nothing" in told and "True" not in told
+    assert "<dt>Prior (nats)</dt>" in told and "has no unit" in told
     figure = json.loads(theory.bars(item).plot)
     assert [trace["name"] for trace in figure["data"]] == ["Learning", "Prior"]
     assert figure["layout"]["yaxis"]["type"] == "log"

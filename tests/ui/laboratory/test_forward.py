@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 
 import gradio as gr
 import pytest
@@ -90,6 +91,7 @@ def test_the_numbers_are_those_of_the_run():
     assert f"{ours.spread:.3f}" in table and f"{ours.study.answer.spread:.3f}" in table
     assert f"{ours.fits()[1].miss:.3f}" in table and "given with noise 0.3" in table
     assert "never given" in forward_drawn.numbers(found(forward.defaults()))
+    assert " %" in table and not re.search(r"\d%", table)
 
 
 def _view():

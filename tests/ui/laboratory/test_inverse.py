@@ -98,7 +98,7 @@ def test_the_table_has_a_row_for_every_method_from_the_start():
     assert len(table["rows"][0]["values"]) == len(table["columns"]) == len(FIGURES) + 2
     assert not table["rows"][2]["values"]
     place = list(FIGURES).index("coverage")
-    assert table["rows"][0]["values"][place] == {"text": "80%", "number": 0.8, "best": False}
+    assert table["rows"][0]["values"][place] == {"text": "80 %", "number": 0.8, "best": False}
     assert table["rows"][1]["values"][place]["best"] and table["rows"][1]["values"][0]["text"] == "–"
     assert table["notes"][-1] == "DDNM: Few count."
     failed = inverse.scores("run", asked, entries, [Cell(2, "dps", "DPS", 20, 0, 0.0, reason="No.")])

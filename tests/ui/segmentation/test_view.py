@@ -113,6 +113,7 @@ def test_no_correction_at_all_is_answered_too(view, sent):
 def test_measurements_stand_beside_their_intervals():
     text = measurements({"Count": 34.0, "Count low": 31.0, "Count high": 38.0, "Area (mm2)": 1.25})
     assert "<td>34</td><td>31 to 38</td>" in text and "mm²" in text and "<td>1.25</td><td>–</td>" in text
+    assert "<th scope='col'>Median of the samples</th>" in text and "all samples together" in text
     assert "samples" not in measurements({"Count": 3.0}) and measurements({}) == ""
 
 
@@ -121,6 +122,11 @@ def _files(folder, count):
     for number in range(count):
         Image.fromarray(np.uint8(discs())).save(folder / f"Doe {number}.png")
     return sorted(folder.iterdir())
+
+
+def test_a_row_reads_whole_numbers_without_decimals():
+    cells = series.Row(1, series.DONE, {"Count": 34.0, "Area (px)": 12345.0, "Area (mm2)": 3.14159}, 0.25, 2.0).cells()
+    assert cells == [1, 34, 12345, 3.142, 0.25, 2, series.DONE] and isinstance(cells[1], int)
 
 
 def _rows(paths, folder, consent=False):

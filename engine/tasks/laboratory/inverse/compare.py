@@ -142,7 +142,7 @@ def _pictures(step: Step) -> dict[str, np.ndarray]:
     shares = log_weights.softmax(0)
     found = {"Mean": _shown(particles.mean(x, log_weights)[None])}
     for place, i in enumerate(order.tolist(), start=1):
-        found[f"Particle {i + 1}: {shares[i]:.0%}" if weighted else f"Sample {place}"] = _shown(x[i:i + 1])
+        found[f"Particle {i + 1}: {100 * shares[i]:.0f} %" if weighted else f"Sample {place}"] = _shown(x[i:i + 1])
     return found | {"Spread": _spread_map(particles.spread(x, log_weights))}
 
 

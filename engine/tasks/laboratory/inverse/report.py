@@ -77,7 +77,7 @@ def words(cell: Cell, picture: str) -> tuple[str, ...]:
     known = cell.figures
     if picture == "Spread":
         honest = known.get("coverage", math.nan)
-        told = [f"90 % interval: {honest:.0%}"] if math.isfinite(honest) else []
+        told = [f"90 % interval: {100 * honest:.0f} %"] if math.isfinite(honest) else []
         return (f"mean {known['spread']:.2f}", *told)
     if picture in ("Mean", "Result"):
         which = "_mean" if picture == "Mean" else ""

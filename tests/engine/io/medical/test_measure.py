@@ -57,6 +57,23 @@ def test_labels_count_what_touches():
     assert found(labels > 0, labels)["mean equivalent diameter", "px"].median == pytest.approx(diameters.mean())
 
 
+def test_counts_are_those_of_samples_and_whole():
+    labels = np.zeros((6, 1, 1, 16), int)
+    for sample, count in enumerate((4, 5, 5, 6, 6, 9)):
+        labels[sample, ..., :count] = np.arange(1, count + 1)
+    count = found(labels > 0, labels)["count", ""]
+    assert {count.low, count.median, count.high} <= {4.0, 5.0, 6.0, 9.0} and count.low < count.median < count.high
+
+
+@pytest.mark.parametrize("spacing_mm", [None, (2, 1, 1)])
+@pytest.mark.parametrize("depth", [1, 3])
+def test_what_is_not_counted_has_the_same_extent_and_no_more(spacing_mm, depth):
+    masks = np.zeros((2, depth, 8, 8), bool)
+    masks[:, 0, ::3, ::3] = True
+    whole, rest = measured(masks, None, spacing_mm), measured(masks, None, spacing_mm, counted=False)
+    assert rest == tuple(one for one in whole if one.quantity in ("area", "volume")) and len(rest) < len(whole)
+
+
 def test_diagonal_neighbours_belong_together():
     assert found(np.eye(5, dtype=bool)[None, None])["count", ""].median == 1
 

@@ -78,6 +78,16 @@ def test_measurements_are_in_the_file_and_bracket_their_median():
     assert figure == np.median(masks.sum((1, 2)))
 
 
+@pytest.mark.parametrize("target", TARGETS)
+def test_only_what_has_instances_is_counted(target):
+    picture = small()[0]
+    drawn = outcome.Drawn("mean", TARGETS[target].counted)
+    drawn.add(0, np.random.default_rng(0).random((3, *picture.shape[:2])), np.zeros(picture.shape[:2]))
+    result = outcome.result(Scan(picture[None]), picture, drawn, 0, TARGETS[target], {"threshold": 0.5},
+                            TASK.defaults)
+    assert ("Count" in result.metrics) == TARGETS[target].counted and result.metrics["Area (px)"] > 0
+
+
 def test_a_larger_picture_is_segmented_by_tiles_like_its_parts():
     picture = np.concatenate([small()[0], small()[0][:, ::-1]], axis=1)
     _, result = run(Scan(picture[None]), steps=4)

@@ -160,7 +160,7 @@ def test_restoration_gives_weighted_arrays():
     assert np.array_equal(found["samples"].values[0][::8, ::8], to_pixels(step.x[1:2])[0])
     spread = particles.spread(step.x, step.log_weights).mean(0) * 127.5
     assert found["spread"].values[::8, ::8] == pytest.approx(spread.numpy(), rel=1e-5)
-    assert "60%, 30%, 10%, 0%" in notes[0] and len(notes) == 1
+    assert "60 %, 30 %, 10 %, 0 %" in notes[0] and len(notes) == 1
     lonely = torch.tensor([0.0, -50.0, -50.0, -50.0], dtype=torch.float64)
     collapsed = ParticleStep(2, 2, 0.0, 0.0, step.x, step.x, 2, lonely, 1.0)
     assert "only 1.0 count" in steered._weighted(collapsed, {})[1][1]
