@@ -70,7 +70,8 @@ class Averages:
         """
         found = []
         for key, figures in self._figures.items():
-            means = {name: round(float((np.median if name == "seconds" else np.nanmean)([f[name] for f in figures])), 4)
-                     for name in figures[0]}
+            known = {name: [f[name] for f in figures if not np.isnan(f[name])] or [np.nan] for name in figures[0]}
+            means = {name: round(float((np.median if name == "seconds" else np.mean)(values)), 4)
+                     for name, values in known.items()}
             found.append(dict(zip(self._names, key)) | means | {"pictures": len(figures)} | same)
         return found
